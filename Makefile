@@ -1,0 +1,38 @@
+# The commands a newcomer needs. Each installs what it needs by itself; ARGS="…" is passed on.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STUBS := .stubs
+ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
+RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: install run test check bench help
+
+help:
+	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
+	@echo "make test     every test, on CPython and on real MicroPython, after make check"
+	@echo "make check    lint, types against the esp32 and rp2 stubs, import arrows"
+	@echo "make install  builds .venv with tagonode, python and micropython in its bin"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: install
+	$(BIN)/tagonode simulate $(ARGS)
+
+test: check
+	$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+
+check: install $(STUBS)/.installed
+	$(BIN)/python host_tests/check.py
+
+$(STUBS)/.installed: Makefile | install
+	rm -rf $(STUBS)
+	$(PIP) install --target $(STUBS)/esp32 $(ESP32_STUBS)
+	$(PIP) install --target $(STUBS)/rp2 $(RP2_STUBS)
+	@touch $@
