@@ -1,0 +1,1 @@
+"""Virtual boards: real MicroPython in a process of its own, on simulated hardware."""

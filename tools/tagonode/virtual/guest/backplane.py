@@ -1,0 +1,62 @@
+"""The guest's end of the wires between a virtual board and its simulated hardware.
+
+Runs inside the board's interpreter (and inside CPython workers of the tests), below the fakes of `machine` and
+`network`. One call is one request frame and one reply, like a bus transfer that the CPU waits for; the chips
+themselves live in the host process, outside the board's heap.
+
+    request: u8 op, u8 unit, u16 length, payload        reply: i16 status, u16 length, payload
+
+Status 0 is success; a positive status is raised as OSError(status). All numbers are little-endian.
+"""
+
+import struct
+import sys
+
+I2C_TRANSFER = 1  # unit = bus; u8 address, u8 stop, u16 bytes to read, bytes to write -> bytes read
+I2C_SCAN = 2  # unit = bus -> one byte an address
+ADC_READ_UV = 3  # unit = channel -> u32 microvolts
+PIN_SET = 4  # unit = pin; u8 level
+PIN_GET = 5  # unit = pin -> u8 level
+WDT_START = 6  # u32 milliseconds
+WDT_FEED = 7
+RTC_SET = 8  # i64 unix seconds
+RTC_GET = 9  # -> i64 unix seconds
+RESET = 10  # does not return
+RESET_CAUSE = 11  # -> u8, the constants of machine.py
+UNIQUE_ID = 12
+DEEPSLEEP = 13  # u32 milliseconds, does not return
+WIFI = 14  # JSON [method, arguments] -> JSON
+PORT = 15  # -> the MicroPython port's name: "rp2", "esp32"
+
+_HEAD = "<BBH"
+_rx = None
+_tx = None
+
+
+def attach(rx_fd: int, tx_fd: int) -> None:
+    """Connect to the host through two inherited pipe descriptors."""
+    global _rx, _tx
+    _rx = open(rx_fd, "rb", 0)  # noqa: SIM115 - open for the life of the board
+    _tx = open(tx_fd, "wb", 0)  # noqa: SIM115
+
+
+def _read(length):
+    data = _rx.read(length)
+    while data is not None and 0 < len(data) < length:
+        more = _rx.read(length - len(data))
+        if not more:
+            break
+        data += more
+    if data is None or len(data) < length:
+        sys.exit(0)  # the host is gone: a board without hardware has no power
+    return data
+
+
+def call(op: int, unit: int = 0, payload: bytes = b"") -> bytes:
+    """One transfer. Returns the reply's payload; raises OSError(status) for what the hardware refuses."""
+    _tx.write(struct.pack(_HEAD, op, unit, len(payload)) + payload)
+    status, length = struct.unpack("<hH", _read(4))
+    data = _read(length) if length else b""
+    if status:
+        raise OSError(status)
+    return data

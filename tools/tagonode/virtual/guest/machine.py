@@ -1,0 +1,151 @@
+"""`machine` for a virtual board: the names and signatures of the real module, wired to the backplane."""
+
+import struct
+
+import backplane
+
+PWRON_RESET = 1
+HARD_RESET = 2
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+
+_WDT_MAX_MS = 8388  # RP2040 datasheet 4.7: a 24-bit counter that loses two counts a microsecond
+
+
+class Pin:
+    IN = 0
+    OUT = 1
+    OPEN_DRAIN = 2
+    PULL_UP = 1
+    PULL_DOWN = 2
+
+    def __init__(self, id, mode=-1, pull=-1, *, value=None):
+        # "LED" and the other pins behind a Pico W's radio have names; the wires have numbers
+        self._unit = {"LED": 254, "WL_GPIO2": 253}.get(id, id)
+        if value is not None:
+            self.value(value)
+
+    def value(self, level=None):
+        if level is None:
+            return backplane.call(backplane.PIN_GET, self._unit)[0]
+        backplane.call(backplane.PIN_SET, self._unit, b"\x01" if level else b"\x00")
+        return None
+
+    __call__ = value
+
+    def on(self):
+        self.value(1)
+
+    def off(self):
+        self.value(0)
+
+
+class I2C:
+    def __init__(self, id=0, *, scl=None, sda=None, freq=400000, timeout=50000):
+        self._unit = id
+
+    def _transfer(self, address, data, length, stop=True):
+        head = struct.pack("<BBH", address, stop, length)
+        return backplane.call(backplane.I2C_TRANSFER, self._unit, head + bytes(data))
+
+    def scan(self):
+        return list(backplane.call(backplane.I2C_SCAN, self._unit))
+
+    def writeto(self, addr, buf, stop=True):
+        self._transfer(addr, buf, 0, stop)
+        return len(buf)
+
+    def readfrom(self, addr, nbytes, stop=True):
+        return self._transfer(addr, b"", nbytes, stop)
+
+    def readfrom_into(self, addr, buf, stop=True):
+        buf[:] = self._transfer(addr, b"", len(buf), stop)
+
+    def readfrom_mem(self, addr, memaddr, nbytes, *, addrsize=8):
+        return self._transfer(addr, memaddr.to_bytes(addrsize // 8, "big"), nbytes)
+
+    def readfrom_mem_into(self, addr, memaddr, buf, *, addrsize=8):
+        buf[:] = self._transfer(addr, memaddr.to_bytes(addrsize // 8, "big"), len(buf))
+
+    def writeto_mem(self, addr, memaddr, buf, *, addrsize=8):
+        self._transfer(addr, memaddr.to_bytes(addrsize // 8, "big") + bytes(buf), 0)
+
+
+class SoftI2C(I2C):
+    def __init__(self, scl, sda, *, freq=400000, timeout=50000):
+        super().__init__(0)
+
+
+class ADC:
+    ATTN_0DB = 0
+    ATTN_2_5DB = 1
+    ATTN_6DB = 2
+    ATTN_11DB = 3
+    CORE_TEMP = 4
+
+    def __init__(self, id, *, atten=None):
+        self._unit = id._unit if isinstance(id, Pin) else id
+
+    def read_uv(self):
+        return struct.unpack("<I", backplane.call(backplane.ADC_READ_UV, self._unit))[0]
+
+    def read_u16(self):
+        return min(65535, self.read_uv() * 65535 // 3300000)
+
+
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        if backplane.call(backplane.PORT) == b"rp2" and timeout > _WDT_MAX_MS:
+            raise ValueError("timeout exceeds " + str(_WDT_MAX_MS))
+        backplane.call(backplane.WDT_START, 0, struct.pack("<I", timeout))
+
+    def feed(self):
+        backplane.call(backplane.WDT_FEED)
+
+
+def _days(year, month, day):
+    """Days since 1970-01-01 of a civil date (proleptic Gregorian)."""
+    year -= month <= 2
+    era = year // 400
+    yoe = year - era * 400
+    doy = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    return era * 146097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719468
+
+
+class RTC:
+    def __init__(self, id=0):
+        pass
+
+    def datetime(self, new=None):
+        """(year, month, day, weekday, hours, minutes, seconds, subseconds), the weekday counted from Monday."""
+        if new is not None:
+            year, month, day, _, hours, minutes, seconds, _ = new
+            unix = _days(year, month, day) * 86400 + hours * 3600 + minutes * 60 + seconds
+            backplane.call(backplane.RTC_SET, 0, struct.pack("<q", unix))
+            return None
+        unix = struct.unpack("<q", backplane.call(backplane.RTC_GET))[0]
+        import time
+
+        t = time.gmtime(unix)
+        return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0)
+
+
+def reset():
+    backplane.call(backplane.RESET)
+
+
+def soft_reset():
+    backplane.call(backplane.RESET, 1)
+
+
+def deepsleep(time_ms=0):
+    backplane.call(backplane.DEEPSLEEP, 0, struct.pack("<I", time_ms))
+
+
+def reset_cause():
+    return backplane.call(backplane.RESET_CAUSE)[0]
+
+
+def unique_id():
+    return backplane.call(backplane.UNIQUE_ID)
