@@ -1,0 +1,203 @@
+"""One virtual board: a real MicroPython in its own process, on a flash image and simulated hardware.
+
+The board is powered by `power_on`, loses power by `power_cut` (SIGKILL, like every reset of its CPU), and comes
+back by itself after a reset, a watchdog bite, a crash of the interpreter or a deep sleep, as a board does. What
+it prints goes to `on_line`. Its process stays in the caller's process group, so that killing the group leaves
+nothing behind, and it dies with the caller in any case.
+"""
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tagonode.virtual import image
+from tagonode.virtual.backplane import Backplane, WiresCut
+from tagonode.virtual.hardware import BoardReset, Hardware
+
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+
+_PR_SET_PDEATHSIG = 1
+
+
+def interpreter() -> str:
+    """Path of the MicroPython to run: $MICROPYTHON, else the wheel's, installed beside this Python."""
+    chosen = os.environ.get("MICROPYTHON")
+    if chosen:
+        return chosen
+    return str(Path(sys.executable).parent / "micropython")
+
+
+def _libc_prctl() -> Callable | None:
+    """prctl, looked up before any fork: after one, a thread's lock may be held for ever."""
+    if sys.platform != "linux":
+        return None
+    return ctypes.CDLL(None).prctl
+
+
+_prctl = _libc_prctl()
+
+
+def _die_with_parent() -> None:
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class VirtualBoard:
+    """Run `image_path` on `hardware` with a heap of `heap_kib` KiB.
+
+    geometry: image.Geometry of the flash; guest_path: folder with the compiled guest modules;
+    on_line(text): every line the board prints; on_boot(cause): before each start after the first.
+    """
+
+    def __init__(
+        self,
+        image_path: Path,
+        geometry: "image.Geometry",
+        hardware: Hardware,
+        heap_kib: int,
+        guest_path: Path,
+        on_line: Callable[[str], None] = print,
+        on_boot: Callable[[int], None] = lambda cause: None,
+    ):
+        self.image_path = Path(image_path)
+        self.geometry = geometry
+        self.hardware = hardware
+        self.heap_kib = heap_kib
+        self.guest_path = guest_path
+        self.on_line = on_line
+        self.on_boot = on_boot
+        self.boots = 0
+        self.halted = threading.Event()  # the board's program ended, or its power is off
+        self.failure: BaseException | None = None
+        self._power = threading.Event()
+        self._process: subprocess.Popen | None = None
+        self._thread: threading.Thread | None = None
+
+    def power_on(self) -> None:
+        """Cold start, in a thread of its own; returns at once."""
+        self._power.set()
+        self.halted.clear()
+        self.hardware.power_on()
+        self._thread = threading.Thread(target=self._live, name=f"board {self.hardware.serial}", daemon=True)
+        self._thread.start()
+
+    def power_cut(self) -> None:
+        """Cut the power: SIGKILL at whatever moment this is, and wait until the process is gone."""
+        self._power.clear()
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _live(self) -> None:
+        try:
+            while self._power.is_set():
+                cause, pause = self._boot()
+                if cause is None or not self._power.is_set():
+                    break
+                if pause:
+                    time.sleep(pause)
+                self.hardware.reset_cause = cause
+                self.hardware.cpu_reset()
+                self.on_boot(cause)
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the board
+            self.failure = error
+        finally:
+            self.halted.set()
+
+    def _boot(self) -> tuple[int | None, float]:
+        """One life of the process. Returns why it ended as a reset cause, None for the program's own end."""
+        from_guest, guest_tx = os.pipe()
+        guest_rx, to_guest = os.pipe()
+        arguments = [
+            interpreter(),
+            "-X",
+            f"heapsize={self.heap_kib}K",
+            "-m",
+            "power_on",
+            str(guest_rx),
+            str(guest_tx),
+            str(self.image_path),
+            str(self.geometry.blocks),
+            str(self.geometry.prog),
+        ]
+        self.boots += 1
+        process = self._process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(guest_rx, guest_tx),
+            env={**os.environ, "MICROPYPATH": str(self.guest_path)},
+            preexec_fn=_die_with_parent,
+        )
+        os.close(guest_rx)
+        os.close(guest_tx)
+        wires = Backplane(self.hardware, from_guest, to_guest)
+        if not self._power.is_set():
+            process.kill()
+        try:
+            return self._attend(process, wires)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            wires.close()
+            self._process = None
+
+    def _attend(self, process: subprocess.Popen, wires: Backplane) -> tuple[int | None, float]:
+        console = process.stdout.fileno()
+        os.set_blocking(console, False)
+        pending = b""
+        open_ends = 2
+        with selectors.DefaultSelector() as selector:
+            selector.register(wires.rx_fd, selectors.EVENT_READ)
+            selector.register(console, selectors.EVENT_READ)
+            while open_ends:
+                for key, _ in selector.select(self._until_bite()):
+                    if key.fd == console:
+                        data = process.stdout.read(65536)
+                        if data == b"":
+                            selector.unregister(console)
+                            open_ends -= 1
+                        *lines, pending = (pending + (data or b"")).split(b"\n")
+                        for line in lines:
+                            self.on_line(line.decode("utf-8", "replace").rstrip("\r"))
+                        continue
+                    try:
+                        wires.serve_one()
+                    except WiresCut:
+                        selector.unregister(wires.rx_fd)
+                        open_ends -= 1
+                    except BoardReset as reset:
+                        if reset.deepsleep_ms is not None:
+                            return DEEPSLEEP_RESET, reset.deepsleep_ms / 1000
+                        return (SOFT_RESET if reset.soft else HARD_RESET), 0
+                if self._until_bite() == 0:
+                    return WDT_RESET, 0
+        if pending:
+            self.on_line(pending.decode("utf-8", "replace"))
+        status = process.wait()
+        if status == 0 or not self._power.is_set():
+            return None, 0
+        # the program ended in an error that it did not catch: a real board would sit at its prompt for ever,
+        # and only the watchdog, if it was started, brings it back
+        deadline = self.hardware.watchdog_deadline
+        if deadline is None:
+            self.on_line(f"board halted: its program ended with status {status} and no watchdog was running")
+            return None, 0
+        return WDT_RESET, max(0.0, deadline - self.hardware.clock())
+
+    def _until_bite(self) -> float | None:
+        deadline = self.hardware.watchdog_deadline
+        return None if deadline is None else max(0.0, deadline - self.hardware.clock())

@@ -1,0 +1,156 @@
+"""The hardware of one virtual board: what answers when the guest's `machine` and `network` reach for the wires.
+
+Everything here lives in the host process, outside the board's heap, and survives the board's resets, as chips
+do. What belongs here: the wiring of simulated parts to operations. The parts themselves: `chips/`, `radio.py`.
+"""
+
+import hashlib
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tagonode.virtual.guest import backplane as wire
+from tagonode.virtual.radio import Radio
+
+RP2040_POWER_ON_RTC = 1609459200  # 2021-01-01T00:00:00Z, what rp2 shows after a cold boot
+ESP32_POWER_ON_RTC = 946684800  # 2000-01-01T00:00:00Z
+
+EINVAL, ENODEV = 22, 19
+
+
+class BoardReset(Exception):
+    """The guest asked for a reset (`deepsleep_ms` is None) or for deep sleep."""
+
+    def __init__(self, soft: bool = False, deepsleep_ms: int | None = None):
+        super().__init__("soft reset" if soft else "reset")
+        self.soft = soft
+        self.deepsleep_ms = deepsleep_ms
+
+
+@dataclass
+class Hardware:
+    """Wires of one board.
+
+    i2c: {bus number: I2CBus}; adc: {channel: callable returning microvolts}; radio: the Wi-Fi chip.
+    `clock` gives seconds, monotonic; watchdog and RTC run on it.
+    """
+
+    radio: Radio
+    i2c: dict = field(default_factory=dict)
+    adc: dict[int, Callable[[], float]] = field(default_factory=dict)
+    port: str = "rp2"
+    serial: str = "tagonode"
+    clock: Callable[[], float] = time.monotonic
+    pins: dict[int, int] = field(default_factory=dict)
+    reset_cause: int = 1
+    watchdog_s: float | None = None
+    watchdog_deadline: float | None = None
+    longest_unfed_s: float = 0.0
+    _rtc: tuple[float, float] | None = None
+    _last_feed: float = 0.0
+
+    def power_on(self) -> None:
+        """Cold start: the RTC forgets, every chip is in its power-on state."""
+        self._rtc = None
+        self.reset_cause = 1
+        for bus in self.i2c.values():
+            bus.power_on()
+        self.cpu_reset()
+
+    def cpu_reset(self) -> None:
+        """What any reset of the CPU does: the watchdog is off until started, the radio is down."""
+        self.watchdog_s = self.watchdog_deadline = None
+        self.pins.clear()
+        self.radio.power_off()
+
+    @property
+    def unique_id(self) -> bytes:
+        return hashlib.sha256(self.serial.encode()).digest()[:8]
+
+    def operate(self, op: int, unit: int, payload: bytes) -> bytes:
+        """Carry out one request of the guest; OSError's errno goes back as the reply's status."""
+        handler = self._OPERATIONS.get(op)
+        if handler is None:
+            raise OSError(EINVAL, f"the wires know no operation {op}")
+        return handler(self, unit, payload) or b""
+
+    def _i2c_transfer(self, unit: int, payload: bytes) -> bytes:
+        address, stop, length = struct.unpack_from("<BBH", payload)
+        return self._bus(unit).transfer(address, payload[4:], length, bool(stop))
+
+    def _i2c_scan(self, unit: int, payload: bytes) -> bytes:
+        return bytes(self._bus(unit).scan())
+
+    def _bus(self, unit: int):
+        if unit not in self.i2c:
+            raise OSError(ENODEV, f"no I2C bus {unit} on this board")
+        return self.i2c[unit]
+
+    def _adc_read_uv(self, unit: int, payload: bytes) -> bytes:
+        if unit not in self.adc:
+            raise OSError(EINVAL, f"no ADC channel {unit} on this board")
+        return struct.pack("<I", max(0, round(self.adc[unit]())))
+
+    def _pin_set(self, unit: int, payload: bytes) -> None:
+        self.pins[unit] = payload[0]
+
+    def _pin_get(self, unit: int, payload: bytes) -> bytes:
+        return bytes([self.pins.get(unit, 0)])
+
+    def _wdt_start(self, unit: int, payload: bytes) -> None:
+        self.watchdog_s = struct.unpack("<I", payload)[0] / 1000
+        self._last_feed = self.clock()
+        self._wdt_feed(unit, payload)
+
+    def _wdt_feed(self, unit: int, payload: bytes) -> None:
+        now = self.clock()
+        if self.watchdog_s is not None:
+            self.longest_unfed_s = max(self.longest_unfed_s, now - self._last_feed)
+            self._last_feed = now
+            self.watchdog_deadline = now + self.watchdog_s
+
+    def _rtc_set(self, unit: int, payload: bytes) -> None:
+        self._rtc = (struct.unpack("<q", payload)[0], self.clock())
+
+    def _rtc_get(self, unit: int, payload: bytes) -> bytes:
+        if self._rtc is None:
+            self._rtc = (RP2040_POWER_ON_RTC if self.port == "rp2" else ESP32_POWER_ON_RTC, self.clock())
+        at, set_at = self._rtc
+        return struct.pack("<q", int(at + self.clock() - set_at))
+
+    def _reset(self, unit: int, payload: bytes) -> None:
+        raise BoardReset(soft=bool(unit))
+
+    def _reset_cause(self, unit: int, payload: bytes) -> bytes:
+        return bytes([self.reset_cause])
+
+    def _unique_id(self, unit: int, payload: bytes) -> bytes:
+        return self.unique_id
+
+    def _deepsleep(self, unit: int, payload: bytes) -> None:
+        raise BoardReset(deepsleep_ms=struct.unpack("<I", payload)[0])
+
+    def _wifi(self, unit: int, payload: bytes) -> bytes:
+        return self.radio.operate(payload)
+
+    def _port(self, unit: int, payload: bytes) -> bytes:
+        return self.port.encode()
+
+    _OPERATIONS = {
+        wire.I2C_TRANSFER: _i2c_transfer,
+        wire.I2C_SCAN: _i2c_scan,
+        wire.ADC_READ_UV: _adc_read_uv,
+        wire.PIN_SET: _pin_set,
+        wire.PIN_GET: _pin_get,
+        wire.WDT_START: _wdt_start,
+        wire.WDT_FEED: _wdt_feed,
+        wire.RTC_SET: _rtc_set,
+        wire.RTC_GET: _rtc_get,
+        wire.RESET: _reset,
+        wire.RESET_CAUSE: _reset_cause,
+        wire.UNIQUE_ID: _unique_id,
+        wire.DEEPSLEEP: _deepsleep,
+        wire.WIFI: _wifi,
+        wire.PORT: _port,
+    }

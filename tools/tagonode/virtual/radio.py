@@ -1,0 +1,100 @@
+"""The Wi-Fi chip of a virtual board, as its driver shows it: association takes time, can fail, and can be lost."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+STAT_IDLE, STAT_CONNECTING = 0, 1
+STAT_WRONG_PASSWORD, STAT_NO_AP_FOUND, STAT_CONNECT_FAIL, STAT_GOT_IP = -3, -2, -1, 3
+
+EPERM = 1
+
+
+@dataclass
+class AccessPoint:
+    """One Wi-Fi network in reach: its name, its password, and how strongly the board hears it (dBm)."""
+
+    ssid: str
+    key: str
+    rssi: Callable[[], float] = lambda: -61.0
+
+
+@dataclass
+class Radio:
+    """A station interface.
+
+    nameserver: what DHCP gives as DNS server, "address" or "address:port"; clock: seconds, monotonic.
+    """
+
+    clock: Callable[[], float]
+    access_points: list[AccessPoint] = field(default_factory=list)
+    nameserver: str = "127.0.0.1"
+    association_s: float = 0.03
+    _active: bool = False
+    _wanted: tuple[str, str] | None = None
+    _since: float = 0.0
+
+    def power_off(self) -> None:
+        self._active = False
+        self._wanted = None
+
+    def operate(self, payload: bytes) -> bytes:
+        """One call of the guest's `network`: JSON [method, arguments] in, JSON result out."""
+        method, arguments = json.loads(payload)
+        return json.dumps(getattr(self, "_on_" + method)(*arguments)).encode()
+
+    def _access_point(self) -> AccessPoint | None:
+        wanted = self._wanted[0] if self._wanted else None
+        return next((ap for ap in self.access_points if ap.ssid == wanted), None)
+
+    def _state(self) -> int:
+        if not self._active or self._wanted is None:
+            return STAT_IDLE
+        if self.clock() - self._since < self.association_s:
+            return STAT_CONNECTING
+        point = self._access_point()
+        if point is None:
+            return STAT_NO_AP_FOUND
+        return STAT_GOT_IP if point.key == self._wanted[1] else STAT_WRONG_PASSWORD
+
+    def _on_active(self, on):
+        if on is not None:
+            self._active = bool(on)
+            if not on:
+                self._wanted = None
+        return self._active
+
+    def _on_connect(self, ssid, key):
+        if not self._active:
+            raise OSError(EPERM, "the radio is off")
+        self._wanted = (ssid, key)
+        self._since = self.clock()
+
+    def _on_disconnect(self):
+        self._wanted = None
+
+    def _on_isconnected(self):
+        return self._state() == STAT_GOT_IP
+
+    def _on_status(self, param):
+        if param == "rssi":
+            point = self._access_point()  # heard from the first beacon on, before the association is complete
+            return round(point.rssi()) if point else 0
+        return self._state()
+
+    def _on_scan(self):
+        return [[ap.ssid, "", 6, round(ap.rssi()), 4, 0] for ap in self.access_points]
+
+    def _on_config(self, param, settings):
+        return None
+
+    def _on_ifconfig(self, settings):
+        if self._state() != STAT_GOT_IP:
+            return ["0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0"]
+        return ["127.0.0.1", "255.0.0.0", "127.0.0.1", self.nameserver]
+
+    def _on_country(self, code):
+        return code
+
+    def _on_hostname(self, name):
+        return name
