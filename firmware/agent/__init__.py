@@ -1,0 +1,1 @@
+"""The application: tasks, policy, settings. Knows lib and the board it is handed."""

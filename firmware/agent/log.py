@@ -1,0 +1,42 @@
+"""What the node says on its console: lines for people, state lines for programs.
+
+    12.345 warning uplink: unavailable: …        seconds since boot, level, who, what
+    @{"queued":5,"acknowledged":95,…}            the state, one JSON object
+"""
+
+import json
+
+LEVELS = ("error", "warning", "info", "debug")
+
+
+class Log:
+    """Writes lines by `out`. `level` is the least important level that is shown."""
+
+    def __init__(self, level: str = "info", out=print):
+        self.mono = lambda: 0  # milliseconds since boot; the clock's, once there is a clock
+        self._level = LEVELS.index(level)
+        self._out = out
+
+    def set_level(self, level: str) -> None:
+        self._level = LEVELS.index(level)
+
+    def _write(self, level, who, text):
+        if level <= self._level:
+            ms = self.mono()
+            self._out("%d.%03d %s %s: %s" % (ms // 1000, ms % 1000, LEVELS[level], who, text))
+
+    def error(self, who: str, text: str) -> None:
+        self._write(0, who, text)
+
+    def warning(self, who: str, text: str) -> None:
+        self._write(1, who, text)
+
+    def info(self, who: str, text: str) -> None:
+        self._write(2, who, text)
+
+    def debug(self, who: str, text: str) -> None:
+        self._write(3, who, text)
+
+    def state(self, values: dict) -> None:
+        """One state line, at every level."""
+        self._out("@" + json.dumps(values))

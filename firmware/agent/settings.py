@@ -1,0 +1,124 @@
+"""The settings table, once for both sides, and how a board reads its settings.
+
+Each row of TABLE: (key, kind, default, lowest, highest). On the PC the key is `section.name` of node.toml and the
+same table makes the model that checks it; on the board settings are one flat dict in device units:
+
+    SECONDS  int milliseconds here, seconds with fractions in node.toml
+    INT      int
+    BOOL     bool
+    TEXT     str; lowest and highest are lengths
+    CHOICE   str; `lowest` is the tuple of words, `highest` None
+
+Beside the table a settings file holds "board", "sensors", "wifi.networks", "ntp.servers" and the like, whose form
+is nested; the builder writes them and Settings hands them on as they are.
+"""
+
+import json
+from binascii import crc32
+
+from micropython import const
+
+SECONDS = const(0)
+INT = const(1)
+BOOL = const(2)
+TEXT = const(3)
+CHOICE = const(4)
+
+FORMAT = const(1)
+# the second copy is written after the first, so that one of them is whole whenever the power goes
+FILES = ("/settings.json", "/settings.2.json")
+
+TABLE = (
+    ("tagoio.host", TEXT, "api.us-e1.tago.io", 1, 253),
+    ("tagoio.port", INT, 443, 1, 65535),
+    ("tagoio.prefix", TEXT, "", 0, 100),
+    ("sample.every", SECONDS, 60000, 20, 86400000),
+    ("upload.every", SECONDS, 300000, 0, 604800000),
+    ("upload.body", INT, 32768, 2048, 200000),
+    ("queue.bytes", INT, 393216, 16384, 16777216),
+    ("queue.policy", CHOICE, "drop_oldest", ("drop_oldest", "drop_newest"), None),
+    ("queue.commit_samples", INT, 1, 1, 100),
+    ("clock.every", SECONDS, 21600000, 60000, 604800000),
+    ("watchdog.on", BOOL, True, None, None),
+    ("log.level", CHOICE, "info", ("error", "warning", "info", "debug"), None),
+    ("run.samples", INT, 0, 0, 1000000000),
+    ("run.time", SECONDS, 0, 0, 604800000),
+)
+
+
+class Secret:
+    """A text that never shows in a log, an error or a repr. `reveal()` is for the one line that sends it."""
+
+    def __init__(self, text: str):
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self):
+        return "<secret>"
+
+    __str__ = __repr__
+
+
+def problem(row: tuple, value):
+    """What is wrong with `value` for this row of TABLE, in device units; None when it will do."""
+    _, kind, _, low, high = row
+    if kind == BOOL:
+        return None if isinstance(value, bool) else "has to be true or false"
+    if kind == CHOICE:
+        return None if value in low else "has to be one of " + ", ".join(low)
+    if kind == TEXT:
+        if not isinstance(value, str):
+            return "has to be a text"
+        return None if low <= len(value) <= high else "has to have " + str(low) + " to " + str(high) + " characters"
+    if isinstance(value, bool) or not isinstance(value, int):
+        return "has to be a whole number"
+    return None if low <= value <= high else "has to be from " + str(low) + " to " + str(high)
+
+
+def seal(values: dict) -> str:
+    """The text of a settings file: one line of JSON, one line with its CRC-32 in hex."""
+    text = json.dumps(values)
+    return text + "\n%08x\n" % (crc32(text.encode()) & 0xFFFFFFFF)
+
+
+def unseal(text: str) -> dict:
+    """The settings in a file's text. Raises ValueError when it is torn, damaged, or of a newer format."""
+    body, _, rest = text.partition("\n")
+    if rest.strip() != "%08x" % (crc32(body.encode()) & 0xFFFFFFFF):
+        raise ValueError("checksum does not match")
+    values = json.loads(body)
+    if values.get("format", 0) > FORMAT:
+        raise ValueError("written for newer firmware")
+    return values
+
+
+def load(log, files: tuple = FILES) -> dict:
+    """The board's settings, defaults filled in, values out of range replaced by their defaults and logged.
+
+    Takes the first file that is whole. "tagoio.token" and the Wi-Fi keys come as Secret. Raises ValueError when
+    no file is whole: the board was never deployed to, or its flash is gone.
+    """
+    values = None
+    for name in files:
+        try:
+            with open(name) as file:
+                values = unseal(file.read())
+            break
+        except (OSError, ValueError) as error:
+            log.warning("settings", name + " cannot be used: " + str(error))
+    if values is None:
+        raise ValueError("no settings on this board: run tagonode deploy")
+    for row in TABLE:
+        key = row[0]
+        if key not in values:
+            values[key] = row[2]
+            continue
+        wrong = problem(row, values[key])
+        if wrong:
+            log.warning("settings", key + " " + wrong + ": using " + str(row[2]))
+            values[key] = row[2]
+    values["tagoio.token"] = Secret(values.get("tagoio.token", ""))
+    values["wifi.networks"] = [(ssid, Secret(key)) for ssid, key in values.get("wifi.networks", ())]
+    return values

@@ -1,0 +1,15 @@
+# Start the agent. If it cannot even start, say why, leave time to reach the prompt over USB, and try again.
+import sys
+import time
+
+try:
+    import agent.app
+
+    agent.app.run()
+except Exception as error:
+    sys.print_exception(error)
+    print("TagoNode could not go on: see the lines above. Restarting in 30 s; Ctrl-C for the prompt.")
+    time.sleep(30)
+    import machine
+
+    machine.reset()

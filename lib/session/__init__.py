@@ -1,0 +1,1 @@
+"""Connections: the only package with sockets and TLS."""

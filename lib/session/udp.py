@@ -1,0 +1,42 @@
+"""One question, one answer over UDP, without blocking the event loop (used for DNS and SNTP)."""
+
+import asyncio
+import select
+import socket
+from time import ticks_diff, ticks_ms
+
+_SLICE_MS = 5
+
+
+def endpoint(server: str, default_port: int) -> tuple:
+    """Split "address" or "address:port". Raises ValueError for a port that is no number."""
+    address, _, port = server.partition(":")
+    return address, int(port) if port else default_port
+
+
+async def ask(address: str, port: int, request: bytes, accept, timeout_ms: int):
+    """Send `request` to a numeric address and return what `accept(datagram)` makes of the first datagram it wants.
+
+    `accept` returns None for a datagram that is not the answer (another id, a stray). The socket is connected, so
+    that datagrams of other addresses and ports never arrive. Raises OSError: ETIMEDOUT after `timeout_ms`, or what
+    the network says. The socket is closed on every path, cancellation included.
+    """
+    # a numeric address never blocks in getaddrinfo, and gives the form of address that this port's connect() takes
+    peer = socket.getaddrinfo(address, port)[0][-1]
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.connect(peer)
+        sock.send(request)
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        start = ticks_ms()
+        while ticks_diff(ticks_ms(), start) < timeout_ms:
+            for _ in poller.poll(0):
+                answer = accept(sock.recv(512))
+                if answer is not None:
+                    return answer
+            await asyncio.sleep_ms(_SLICE_MS)
+        raise OSError(110, "no answer from " + address + " in " + str(timeout_ms) + " ms")
+    finally:
+        sock.close()
