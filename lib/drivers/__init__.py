@@ -1,0 +1,61 @@
+"""What every sensor driver shares: the error, and the rule that a failure means starting over.
+
+A driver is a class named after its chip, in a file named after its chip:
+
+    sensor = BME280(bus)            # touches nothing
+    wait_ms = sensor.start()        # begins a conversion (initialises the chip when needed)
+    ...                             # the caller waits wait_ms, doing something else
+    values = sensor.read()          # numbers, in the order of sensor.CHANNELS
+    values = sensor.measure()       # start, sleep and read in one call
+
+Nothing but chip knowledge belongs in a driver: no time stamps, calibration by the user, filters or retries.
+"""
+
+import time
+
+
+class SensorError(OSError):
+    """No trustworthy reading. The text names the chip, what is wrong and the remedy.
+
+    The next start() initialises the chip again, so that it recovers without a reboot.
+    """
+
+
+class Sensor:
+    """Base of all drivers: a subclass gives CHANNELS, _start() -> ms and _read() -> tuple.
+
+    Both may raise SensorError("what is wrong"); start() and read() put the chip's name before it and the
+    remedy after it, turn errors of the bus and of the arithmetic into SensorError too, and clear _ready, upon
+    which the next _start() must initialise the chip.
+    """
+
+    CHANNELS = ()
+    _REMEDY = "check wiring, supply and address"
+    _ready = False
+    _where = ""
+
+    def start(self) -> int:
+        """Begin a conversion; return how many milliseconds to wait before read(). Raises SensorError."""
+        return self._guarded(self._start)
+
+    def read(self) -> tuple:
+        """The finished conversion: numbers in CHANNELS order and units. Raises SensorError."""
+        return self._guarded(self._read)
+
+    def measure(self) -> tuple:
+        """start(), a blocking sleep, read(). For scripts; the agent waits without blocking."""
+        time.sleep_ms(self.start())
+        return self.read()
+
+    def _guarded(self, step):
+        try:
+            return step()
+        except SensorError as error:
+            text = error.args[0]
+        except OSError as error:
+            # 110 is ETIMEDOUT: something holds the clock or the data line down.
+            text = "bus stuck" if error.args[0] == 110 else f"no answer ({error})"
+        except (ArithmeticError, ValueError) as error:
+            text = f"nonsense ({error})"
+        self._ready = False
+        raise SensorError(f"{type(self).__name__}{self._where}: {text}: {self._REMEDY}")
