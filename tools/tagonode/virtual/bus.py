@@ -21,8 +21,8 @@ class I2CBus:
     on a clock of their own.
 
     Switches: `stuck` (nothing can be transferred), `all_zeros` and `all_ones` (chips hear nothing, and reads
-    give that), unplug/plug, and plans for one coming transfer, where 1 is the next: nack_at, lose_at, flip_at,
-    at.
+    give that), unplug/plug, and plans for one coming transfer, where 1 is the next: nack_at, lose_at,
+    flip_at, at.
     """
 
     def __init__(self, chips=(), nack_errno: int = EIO, elapse=None, frequency: int = 400000):
@@ -70,7 +70,7 @@ class I2CBus:
         self.at(n, self._lose)
 
     def flip_at(self, n: int, bit: int) -> None:
-        """One bit that the n-th transfer from now reads arrives inverted; 7 is the highest of the first byte."""
+        """The n-th transfer from now reads one bit wrongly; bit 7 is the highest of the first byte."""
 
         def flip():
             self._flip = bit

@@ -44,8 +44,8 @@ class Day:
     """Days as they follow each other outdoors, at a place and in a season that the seed picks.
 
     The sun drives temperature and light, clouds and fronts modulate both, humidity follows from the dew point
-    of the air mass, pressure carries fronts and the tide of the atmosphere, and a solar-charged cell keeps its
-    node alive. `at` counts seconds; midnight, local, is at every multiple of 86400.
+    of the air mass, pressure carries fronts and the tide of the atmosphere, and a solar-charged cell keeps
+    its node alive. `at` counts seconds; midnight, local, is at every multiple of 86400.
     """
 
     def __init__(self, seed: int = 1):

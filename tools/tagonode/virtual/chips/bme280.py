@@ -1,8 +1,8 @@
 """BME280 and BMP280 at register level.
 
 From Bosch's datasheets BST-BME280-DS002 (sections cited) and BST-BMP280-DS001. Raw results are found by
-turning the datasheet's integer compensation formulas round, so that a driver which uses the floating point ones
-is checked by arithmetic it does not share. Plain Python that MicroPython runs as well.
+turning the datasheet's integer compensation formulas round, so that a driver which uses the floating point
+ones is checked by arithmetic it does not share. Plain Python that MicroPython runs as well.
 """
 
 import struct
@@ -14,8 +14,8 @@ _STANDBY_MS = (0.5, 62.5, 125, 250, 500, 1000, 10, 20)  # t_sb (5.4.6)
 _FILTER = (1, 2, 4, 8, 16, 16, 16, 16)  # coefficient (5.4.6)
 _STARTUP_S = 0.002  # 1.1
 
-# The chip of the BMP280 datasheet's worked example (3.12) with the humidity words of a usual BME280; the trimming
-# of every chip is scattered around it.
+# The chip of the BMP280 datasheet's worked example (3.12) with the humidity words of a usual BME280; every
+# chip's trimming is scattered around it.
 TRIMMING = {
     "T1": 27504,
     "T2": 26435,
