@@ -16,6 +16,7 @@ import http1
 _PIECE = 4096  # TLS records go out in 4 KB buffers on esp32 and rp2; larger writes are copied
 _CONNECTING = (errno.EINPROGRESS, 115, 119)  # 115 on unix and rp2, 119 in esp32's lwIP
 _POLL_MS = 5
+_MARGIN_MS = 5000
 _IPPROTO_TCP = 6
 _TCP_NODELAY = 1
 
@@ -65,18 +66,19 @@ def verifying_context(roots):
 class Session:
     """Requests to `host`:`port`, over TLS verified against `roots` (a callable, see verifying_context) unless `roots` is None.
 
-    resolver: a Resolver. progress(): called whenever something moved, so that a watchdog can be fed on it.
-    `handshakes` counts connections that were begun.
+    resolver: a Resolver. `progress(ms)`, to be set by who wants it, is called whenever something moved, with the
+    milliseconds within which it will be called again: a watchdog can be fed on that. `handshakes` counts connections
+    that were begun.
     """
 
-    def __init__(self, host: str, port: int, roots, resolver, deadlines=Deadlines, progress=lambda: None):
+    def __init__(self, host: str, port: int, roots, resolver, deadlines=Deadlines):
         self.host = host
         self.port = port
         self.handshakes = 0
         self._roots = roots
         self._resolver = resolver
         self._deadlines = deadlines
-        self._progress = progress
+        self.progress = lambda ms: None
         self._context = None
         self._raw = self._tls = self._stream = self._poller = None
         self._stage = ""
@@ -132,7 +134,6 @@ class Session:
         for piece in body or ():
             stream.write(piece)
             await self._within(stream.drain(), self._deadlines.send)
-            self._progress()
         self._sent = True
         self._enter("answer")
         await self._read(stream, response)
@@ -141,7 +142,6 @@ class Session:
         buf = self._buf
         while not response.complete:
             count = await self._within(stream.readinto(buf), self._deadlines.answer)
-            self._progress()
             if not count:
                 response.close()
                 if response.complete:
@@ -150,6 +150,7 @@ class Session:
             response.feed(buf, count)
 
     async def _within(self, awaitable, limit_ms):
+        self.progress(limit_ms + _MARGIN_MS)
         try:
             return await asyncio.wait_for_ms(awaitable, limit_ms)
         except asyncio.TimeoutError:
@@ -157,7 +158,6 @@ class Session:
 
     def _enter(self, stage):
         self._stage = stage
-        self._progress()
 
     def _is_stale(self):
         # a server that closed while we were idle leaves a readable event (close_notify, FIN, RST)

@@ -1,0 +1,159 @@
+"""One pass over the sensors on every point of the time grid makes one sample, committed to the spool.
+
+A sensor that fails costs its own readings of that sample and nothing else. Sampling waits for nobody: not for the
+network, not for the time of day.
+"""
+
+import asyncio
+import sys
+
+from micropython import const
+
+_LONGEST_CONVERSION_MS = const(6000)
+
+
+class Sensor:
+    """A driver's instance, made when it is first used and remade after it failed to start.
+
+    name: as in the settings; make(): gives the driver's instance; channels: its channels as (variable, unit, decimals).
+    """
+
+    def __init__(self, name: str, make, channels: tuple):
+        self.name = name
+        self.channels = channels
+        self.problem = ""
+        self._make = make
+        self._chip = None
+
+    def start(self) -> int:
+        """Begin a conversion; milliseconds until it is done. Raises OSError or ValueError."""
+        if self._chip is None:
+            self._chip = self._make()
+        return self._chip.start()
+
+    def read(self) -> tuple:
+        """The readings, in the order of `channels`. Raises OSError or ValueError."""
+        return self._chip.read()
+
+
+def load_sensor(row: dict, board, log) -> Sensor:
+    """The sensor that a row of the settings describes: {"driver", "bus", "address"?, "channels"}.
+
+    Its module is imported here, so a driver that is not on the board raises ImportError now and not in a year.
+    """
+    name = row["driver"]
+    module = "drivers." + name
+    __import__(module)
+    driver = getattr(sys.modules[module], name.upper())
+
+    def make():
+        bus = board.bus(row["bus"])
+        return driver(bus, row["address"]) if "address" in row else driver(bus)
+
+    return Sensor(name, make, tuple([tuple(channel) for channel in row["channels"]]))
+
+
+class Sampler:
+    """sensors: list of Sensor; spool and clock: where samples and their times go and come from.
+
+    samples and time_ms end the run after so many samples, or so much time, 0 for never. `over` is set at that end;
+    committed() is called after every sample.
+    """
+
+    def __init__(self, sensors, spool, clock, every_ms, samples, time_ms, log, committed):
+        self.over = asyncio.Event()
+        self.errors = 0
+        self._sensors = sensors
+        self._spool = spool
+        self._clock = clock
+        self._every_ms = every_ms
+        self._left = samples
+        self._end = clock.mono() + time_ms if time_ms else 0
+        self._log = log
+        self._committed = committed
+        self._values = [None] * sum([len(sensor.channels) for sensor in sensors])
+
+    async def run(self, pulse) -> None:
+        """Sample on the grid until the run is over."""
+        due = None
+        while not self.over.is_set():
+            due = self._next(due)
+            if self._end and due > self._end:
+                await pulse.sleep(self._end - self._clock.mono())
+                break
+            await pulse.sleep(due - self._clock.mono())
+            if await self._measure(pulse):
+                if self._commit() and self._left:
+                    self._left -= 1
+                    if not self._left:
+                        break
+        self.over.set()
+        self._committed()
+
+    def _next(self, last):
+        """Milliseconds since boot of the next point of the grid that is still ahead: whole multiples of the interval
+        in time of day once that is known, so that a fleet samples at the same moments."""
+        mono = self._clock.mono()
+        now = self._clock.now()
+        phase = (mono if now is None else now) % self._every_ms
+        due = mono + self._every_ms - phase
+        # a clock that was set back or forth between two points must not put two samples into one interval
+        if last is not None and due - last < self._every_ms // 2:
+            due += self._every_ms
+        return due
+
+    async def _measure(self, pulse):
+        """Fill the values from all sensors. False when not one of them gave a reading."""
+        wait = 0
+        started = []
+        for sensor in self._sensors:
+            pulse.beat()
+            try:
+                wait = max(wait, min(sensor.start(), _LONGEST_CONVERSION_MS))
+                started.append(sensor)
+            except (OSError, ValueError) as error:
+                self._failed(sensor, error)
+        await pulse.sleep(wait)
+        some = False
+        at = 0
+        values = self._values
+        for sensor in self._sensors:
+            count = len(sensor.channels)
+            readings = None
+            if sensor in started:
+                pulse.beat()
+                try:
+                    readings = sensor.read()
+                except (OSError, ValueError) as error:
+                    self._failed(sensor, error)
+            if readings is not None and sensor.problem:
+                self._log.info("sampler", sensor.name + " works again")
+                sensor.problem = ""
+            for i in range(count):
+                value = None if readings is None else readings[i]
+                # NaN and the infinities are no readings, and no JSON
+                if isinstance(value, float) and value - value != 0:
+                    self._failed(sensor, ValueError("gave a value that is no number"))
+                    value = None
+                values[at] = value
+                some = some or value is not None
+                at += 1
+        return some
+
+    def _failed(self, sensor, error):
+        self.errors += 1
+        text = str(error) or repr(error)
+        if text != sensor.problem:
+            # said once, not every minute for a year
+            self._log.warning("sampler", sensor.name + ": " + text)
+            sensor.problem = text
+
+    def _commit(self):
+        now = self._clock.now()
+        try:
+            self._spool.append(self._values, now, self._clock.mono())
+        except (OSError, ValueError) as error:
+            self._log.error("spool", "sample not stored: " + str(error))
+            return False
+        self._committed()
+        return True

@@ -1,0 +1,143 @@
+"""From the spool to TagoIO: choose a batch, send it, act on the verdict. Nothing leaves the spool unaccepted.
+
+Policy only. How a batch is encoded and what an answer means is tagoio's, how bytes travel is session's.
+"""
+
+import asyncio
+import random
+
+import http1
+from micropython import const
+from tagoio import records, verdicts
+
+_PATH = "/data"
+_FIRST_WAIT_MS = const(2000)
+_LONGEST_WAIT_MS = const(900000)
+# somebody has to change something (token, certificate, address) before it can work: ask rarely, for years if need be
+_SLOW_FIRST_MS = const(60000)
+_SLOW_LONGEST_MS = const(3600000)
+_MINUTE_MS = const(60000)
+_THROTTLE_JITTER_MS = const(5000)
+
+
+class Uplink:
+    """spool, session, clock, link: what it works with; settings: the board's; status: dict that it keeps up to date.
+
+    `flush` is an Event that asks for sending now; `idle` is set while nothing is left to send.
+    """
+
+    def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes):
+        self.flush = asyncio.Event()
+        self._spool = spool
+        self._session = session
+        self._clock = clock
+        self._link = link
+        self._status = status
+        self._log = log
+        self._every_ms = settings["upload.every"]
+        self._body_max = settings["upload.body"]
+        self._host = settings["tagoio.host"]
+        if settings["tagoio.port"] != 443:
+            self._host += ":" + str(settings["tagoio.port"])
+        self._target = settings["tagoio.prefix"] + _PATH
+        self._token = settings["tagoio.token"]
+        self._encoder = records.Encoder(spool.tag, bytearray(4096))
+        self._answer = bytearray(1024)
+        self._failures = 0
+        # every board waits its own times, so that a fleet does not come back as a herd
+        random.seed(int.from_bytes(unique_id, "big") & 0x3FFFFFFF ^ random.getrandbits(30))
+
+    async def run(self, pulse) -> None:
+        """Send for ever: on the grid of upload.every, at once when `flush` is set."""
+        self._session.progress = pulse.beat
+        while True:
+            await pulse.wait(self.flush, self._until_due())
+            self.flush.clear()
+            while self._spool.counters.queued:
+                # a reading taken before the time was known gets its time when it is sent: so know it first
+                await pulse.wait(self._link.up)
+                await pulse.wait(self._clock.synced)
+                verdict, detail, seconds = await self._attempt(pulse)
+                self._status["verdict"] = verdict
+                if verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
+                    self._failures = 0
+                    self._status["error"] = ""
+                    if verdict != verdicts.ACCEPTED:
+                        self._log.warning("uplink", verdict + ": " + detail)
+                    continue
+                wait = self._wait(verdict, seconds)
+                self._failures += 1
+                self._status["error"] = verdict + ": " + detail
+                self._log.warning("uplink", "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100))
+                await pulse.sleep(wait)
+
+    def _until_due(self):
+        if not self._every_ms:
+            return _MINUTE_MS
+        now = self._clock.now()
+        return self._every_ms - (self._clock.mono() if now is None else now) % self._every_ms
+
+    def _wait(self, verdict, seconds):
+        """Milliseconds until the next try."""
+        if verdict == verdicts.THROTTLED:
+            if seconds is None:
+                # TagoIO counts by the clock minute
+                wait = _MINUTE_MS - self._clock.now() % _MINUTE_MS
+            else:
+                wait = seconds * 1000
+            return wait + self._jitter(_THROTTLE_JITTER_MS)
+        if verdict in (verdicts.UNAVAILABLE, verdicts.AMBIGUOUS):
+            return self._jitter(min(_LONGEST_WAIT_MS, _FIRST_WAIT_MS << min(self._failures, 10)))
+        return _SLOW_FIRST_MS // 2 + self._jitter(min(_SLOW_LONGEST_MS, _SLOW_FIRST_MS << min(self._failures, 10)))
+
+    def _jitter(self, most):
+        return random.getrandbits(24) % most
+
+    def _choose(self):
+        """The oldest samples that fit in a body: (bytes of the body, last sequence)."""
+        size = records.EMPTY
+        last = 0
+        for sample in self._samples():
+            more = self._encoder.size(sample)
+            if last and size + more > self._body_max:
+                break
+            size += more
+            last = sample.sequence
+        return size, last
+
+    def _samples(self, last=None):
+        boot = self._spool.boot
+        for sample in self._spool.peek():
+            if last is not None and sample.sequence > last:
+                return
+            if sample.time is None and sample.boot == boot:
+                sample.time = self._clock.stamp(sample.mono)
+            yield sample
+
+    async def _attempt(self, pulse):
+        """Send one batch: returns (verdict, detail, seconds to wait or None)."""
+        pulse.beat()
+        size, last = self._choose()
+        pulse.beat()
+        head = http1.encode_head(
+            "POST",
+            self._target,
+            self._host,
+            (("Device-Token", self._token.reveal()), ("Content-Type", "application/json")),
+            size,
+        )
+        response = http1.Response(self._answer)
+        self._spool.begin(last)
+        self._status["requests"] += 1
+        try:
+            await self._session.request(head, self._encoder.pieces(self._samples(last)), response)
+        except http1.RemoteProtocolError as error:
+            return verdicts.judge_failure("answer", str(error), True)
+        except OSError as error:
+            return verdicts.judge_failure(error.stage, error.reason, error.sent)
+        finally:
+            self._status["handshakes"] = self._session.handshakes
+        verdict = verdicts.judge(response.status, response.headers.get, response.body)
+        if verdict[0] in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
+            self._spool.ack(last)
+        return verdict

@@ -1,0 +1,297 @@
+"""node.toml: the one file people edit, checked in full before anything starts, and turned into a board's settings.
+
+Keys, kinds, ranges and defaults of the sections are those of the device's own table (firmware/agent/settings.py);
+what is nested (sensors, Wi-Fi networks, NTP servers) is described here.
+"""
+
+import ast
+import difflib
+import os
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
+
+from tagonode import places
+from tagonode.device import settings as device_settings
+
+ENV_TOKEN = "TAGONODE_TOKEN"
+ENV_WIFI = "TAGONODE_WIFI_PASSWORD"
+
+# What a channel is printed with when the config says nothing: as many decimals as the sensors resolve.
+_DECIMALS = {"°C": 2, "%": 2, "hPa": 2, "dBm": 0, "V": 3}
+
+
+class ConfigError(Exception):
+    """Everything that is wrong with a config: `problems`, one line each, naming the key and the remedy."""
+
+    def __init__(self, problems: list[str]):
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ChannelSettings(_Section):
+    """Overrides for one channel of a sensor."""
+
+    variable: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    unit: Annotated[str, Field(max_length=25)] | None = None
+    decimals: Annotated[int, Field(ge=0, le=6)] | None = None
+
+
+class Sensor(_Section):
+    """One [[sensors]] entry."""
+
+    driver: str
+    bus: Annotated[str, Field(min_length=1)]
+    address: Annotated[int, Field(ge=0x08, le=0x77)] | None = None
+    channels: dict[str, ChannelSettings] = {}
+
+    @field_validator("driver")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in places.drivers():
+            raise ValueError(f"there is no driver {name!r}{_nearest(name, places.drivers())}")
+        return name
+
+    @model_validator(mode="after")
+    def _channels_exist(self) -> "Sensor":
+        known = [variable for variable, _ in driver_channels(self.driver)]
+        for name in self.channels:
+            if name not in known:
+                raise ValueError(f"{self.driver} has no channel {name!r}; it has {', '.join(known)}")
+        return self
+
+    def device_channels(self) -> list[list[Any]]:
+        """[[variable, unit, decimals]] as the board's settings have them."""
+        rows = []
+        for variable, unit in driver_channels(self.driver):
+            own = self.channels.get(variable, ChannelSettings())
+            shown = unit if own.unit is None else own.unit
+            decimals = _DECIMALS.get(unit, 3) if own.decimals is None else own.decimals
+            rows.append([own.variable or variable, shown, decimals])
+        return rows
+
+
+class Wifi(_Section):
+    """[wifi]: networks by name, in order of preference."""
+
+    networks: Annotated[list[Annotated[str, Field(min_length=1, max_length=32)]], Field(min_length=1)]
+
+
+class Ntp(_Section):
+    """[ntp]: time servers, "name" or "name:port"."""
+
+    servers: Annotated[list[str], Field(min_length=1)] = ["pool.ntp.org", "time.google.com"]
+
+
+def _nearest(word: str, words: list[str]) -> str:
+    near = difflib.get_close_matches(word, words, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(words))}"
+
+
+def driver_channels(driver: str) -> list[tuple[str, str]]:
+    """CHANNELS of a driver: [(variable, unit)], read from its source, so that no device code has to run here."""
+    tree = ast.parse((places.DRIVERS / f"{driver}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == driver.upper():
+            for part in node.body:
+                if isinstance(part, ast.Assign) and getattr(part.targets[0], "id", "") == "CHANNELS":
+                    return list(ast.literal_eval(part.value))
+    raise ConfigError([f"driver {driver}: class {driver.upper()} in {driver}.py has no CHANNELS"])
+
+
+def _field(row: tuple) -> tuple[Any, Any]:
+    _, kind, default, low, high = row
+    if kind == device_settings.SECONDS:
+        # device units are whole milliseconds
+        return (Annotated[float, Field(ge=low / 1000, le=high / 1000)], default / 1000)
+    if kind == device_settings.INT:
+        return (Annotated[int, Field(ge=low, le=high, strict=True)], default)
+    if kind == device_settings.TEXT:
+        return (Annotated[str, Field(min_length=low, max_length=high)], default)
+    if kind == device_settings.CHOICE:
+        return (Literal[low], default)
+    return (Annotated[bool, Field(strict=True)], default)
+
+
+def _sections() -> dict[str, Any]:
+    fields: dict[str, dict[str, Any]] = {}
+    for row in device_settings.TABLE:
+        section, name = row[0].split(".")
+        fields.setdefault(section, {})[name] = _field(row)
+    return {
+        section: (create_model(f"{section.capitalize()}Section", __base__=_Section, **rows), Field(default={}, validate_default=True))
+        for section, rows in fields.items()
+    }
+
+
+class _NodeBase(_Section):
+    board: str = "pico_w"
+    wifi: Wifi
+    ntp: Ntp = Ntp()
+    sensors: Annotated[list[Sensor], Field(min_length=1)]
+
+    @field_validator("board")
+    @classmethod
+    def _known_board(cls, name: str) -> str:
+        if name not in places.boards():
+            raise ValueError(f"there is no board {name!r}{_nearest(name, places.boards())}")
+        return name
+
+    @model_validator(mode="after")
+    def _variables_differ(self) -> "_NodeBase":
+        seen: dict[str, str] = {}
+        for sensor in self.sensors:
+            for variable, _, _ in sensor.device_channels():
+                if variable in seen:
+                    raise ValueError(
+                        f"{seen[variable]} and {sensor.driver} both give {variable!r}: "
+                        f"name one of them by [sensors.channels.{variable}] variable = \"…\""
+                    )
+                seen[variable] = sensor.driver
+        return self
+
+
+NodeModel = create_model("NodeModel", __base__=_NodeBase, **_sections())
+
+
+@dataclass
+class NodeConfig:
+    """A checked node.toml."""
+
+    model: Any
+    origin: str
+
+    @property
+    def board(self) -> str:
+        return self.model.board
+
+    @property
+    def drivers(self) -> list[str]:
+        return sorted({sensor.driver for sensor in self.model.sensors})
+
+    def device_settings(self, token: str, wifi_password: str, built_at: float | None = None) -> dict[str, Any]:
+        """The flat dict that the board reads, in device units; secrets go in here and nowhere else."""
+        values: dict[str, Any] = {"format": device_settings.FORMAT, "board": self.board}
+        for row in device_settings.TABLE:
+            section, name = row[0].split(".")
+            value = getattr(getattr(self.model, section), name)
+            values[row[0]] = round(value * 1000) if row[1] == device_settings.SECONDS else value
+        values["tagoio.token"] = token
+        values["wifi.networks"] = [[ssid, wifi_password] for ssid in self.model.wifi.networks]
+        values["ntp.servers"] = self.model.ntp.servers
+        values["build.time"] = int(time.time() if built_at is None else built_at)
+        values["sensors"] = [
+            {
+                "driver": sensor.driver,
+                "bus": sensor.bus,
+                **({} if sensor.address is None else {"address": sensor.address}),
+                "channels": sensor.device_channels(),
+            }
+            for sensor in self.model.sensors
+        ]
+        return values
+
+
+_SECRET_KEYS = {"token", "password", "key", "device_token", "wifi_password", "passwords"}
+
+
+def _remedies(data: Any, error: ValidationError) -> list[str]:
+    """One line a mistake: the key as it stands in the file, what is wrong, what to do."""
+    lines = []
+    for item in error.errors():
+        path = [str(part) if not isinstance(part, int) else f"[{part + 1}]" for part in item["loc"]]
+        key = ".".join(path).replace(".[", "[") or "config"
+        context = item.get("ctx", {})
+        kind = item["type"]
+        if kind == "extra_forbidden":
+            if path[-1] in _SECRET_KEYS:
+                text = f"secrets do not belong in this file: set {ENV_TOKEN} and {ENV_WIFI}, or write secrets.toml beside it"
+            else:
+                text = "unknown key" + _nearest(path[-1], _keys_at(item["loc"][:-1]))
+        elif kind == "missing":
+            text = "is missing: add it"
+        elif kind == "value_error":
+            text = str(context["error"])
+        elif kind in ("greater_than_equal", "less_than_equal", "greater_than"):
+            bound = context.get("ge", context.get("le", context.get("gt")))
+            more = "at least" if "ge" in context or "gt" in context else "at most"
+            text = f"{item['input']} is out of range: give {more} {bound:g}"
+        elif kind == "string_too_long":
+            text = f"has {len(item['input'])} characters: shorten it to {context['max_length']} or fewer"
+        elif kind in ("string_too_short", "too_short"):
+            text = "is empty: give at least one" if kind == "too_short" else "is empty: fill it in"
+        elif kind == "literal_error":
+            text = f"{item['input']!r} will not do: choose {context['expected']}"
+        else:
+            text = f"{item['msg'][0].lower()}{item['msg'][1:]}: change {item['input']!r}"
+        lines.append(f"{key}: {text}")
+    return lines
+
+
+def _keys_at(location: tuple) -> list[str]:
+    """Keys that are allowed at a place in the config."""
+    model: Any = NodeModel
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if field is None:
+            return list(ChannelSettings.model_fields) if "channels" in location else []
+        inner = field.annotation
+        while getattr(inner, "__args__", None):
+            inner = inner.__args__[-1]
+        model = inner
+    return list(getattr(model, "model_fields", {}))
+
+
+def check(data: dict[str, Any], origin: str) -> NodeConfig:
+    """Check a config's data. Raises ConfigError with every mistake."""
+    try:
+        return NodeConfig(NodeModel.model_validate(data), origin)
+    except ValidationError as error:
+        raise ConfigError([f"{origin}: {line}" for line in _remedies(data, error)]) from None
+
+
+def load(path: Path | None, overrides: dict[str, Any] | None = None) -> NodeConfig:
+    """Read and check a node.toml (the default one for None). `overrides`: {"section.key": value}, as options give them.
+
+    Raises ConfigError.
+    """
+    origin = str(path) if path is not None else "default config"
+    file = path if path is not None else places.DEFAULT_CONFIG
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError([f"{origin}: no such file: name a node.toml, or leave it out for the default node"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{origin}: cannot be read: {error}"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{origin}: not valid TOML: {error}"]) from None
+    for key, value in (overrides or {}).items():
+        *sections, name = key.split(".")
+        place = data
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise ConfigError([f"{origin}: {section}: has to be a section: write [{section}]"])
+        place[name] = value
+    return check(data, origin)
+
+
+def secret(name: str, config_path: Path | None) -> str | None:
+    """A secret from the environment (`name`), else from secrets.toml beside the config; None when it is in neither."""
+    if os.environ.get(name):
+        return os.environ[name]
+    file = (config_path.parent if config_path else Path.cwd()) / "secrets.toml"
+    if file.is_file():
+        value = tomllib.loads(file.read_text(encoding="utf-8")).get(name.removeprefix("TAGONODE_").lower())
+        return None if value is None else str(value)
+    return None
