@@ -1,0 +1,265 @@
+"""Readings as TagoIO records: the rules for names, units, values and time, and the encoding of a batch.
+
+What belongs here: everything that decides which bytes a reading becomes. What does not: choosing the
+readings, sending the bytes, reading the answer.
+
+One record on the wire, without white space (``unit``, ``time``, ``location``, ``metadata`` only when known)::
+
+    {"variable":"temperature","value":21.43,"unit":"°C","time":"2026-01-02T03:04:05.678Z","group":"k3x9q2_17"}
+
+A body is a JSON array of such records. It is never held in memory: a first pass adds up the sizes, which
+gives the exact Content-Length, a second one fills a small buffer again and again::
+
+    encoder = Encoder("k3x9q2", bytearray(4096))        # once: tag of the spool, buffer
+    total, last = EMPTY, 0                              # pass 1: choose the batch
+    for sample in spool.peek():
+        size = encoder.size(sample)                     # RecordError names a reading that cannot be sent
+        if total + size > BODY_MAX:
+            break
+        total, last = total + size, sample.sequence
+
+    for piece in encoder.pieces(chosen(spool, last)):   # pass 2: memoryviews of the buffer, `total` bytes in all
+        await send(piece)
+
+A *sample* is any object with ``sequence`` (int), ``time`` (unix ms or None), ``channels`` (tuple of
+(variable, unit, decimals)), ``values`` (one a channel, None = nothing to send), ``location`` (None or
+(latitude, longitude) in degrees) and ``metadata`` (None or a dict of JSON values). All records of a sample
+carry its time, group, location and metadata. Both passes must see the same samples: the sender compares
+the bytes it sent with the size it announced.
+
+Sources: TagoIO API, "Sending data" (names, lengths, 200 kB a body); RFC 8259 (JSON); RFC 3339 (time).
+"""
+
+from micropython import const
+
+VARIABLE_MAX = const(100)  # characters of a variable's name
+UNIT_MAX = const(25)  # characters of a unit
+VALUE_MAX = const(6000)  # bytes of a text value as it stands in the JSON, quotes included
+METADATA_MAX = const(10000)  # bytes of the metadata's JSON
+BODY_MAX = const(200000)  # bytes of a whole body
+EMPTY = const(1)  # size of a body before its first record: the closing bracket
+
+_DAY_MS = const(86400000)
+
+
+class RecordError(ValueError):
+    """A reading that no server would take. ``channel`` is its index in the sample's channels,
+    or None when the fault lies in what all readings of the sample share (location, metadata)."""
+
+    def __init__(self, channel, reason: str):
+        super().__init__(reason)
+        self.channel = channel
+
+
+def clean_variable(name: str) -> str:
+    """The name as TagoIO stores it: lower case, everything outside [a-z0-9_] replaced by ``_``,
+    cut at 100 characters. Raises ValueError for an empty name."""
+    if not name:
+        raise ValueError("a variable has an empty name: give it one of letters, digits and _")
+    clean = ""
+    for c in name[:VARIABLE_MAX]:
+        if "A" <= c <= "Z":
+            c = c.lower()
+        elif not ("a" <= c <= "z" or "0" <= c <= "9"):
+            c = "_"
+        clean += c
+    return clean
+
+
+def check_unit(unit: str) -> str:
+    """The unit itself. Raises ValueError when it is longer than 25 characters."""
+    if len(unit) > UNIT_MAX:
+        raise ValueError(f'unit "{unit[:40]}" has {len(unit)} characters, TagoIO takes {UNIT_MAX}: shorten it')
+    return unit
+
+
+def quote(text: str) -> bytes:
+    """``text`` as a JSON string. Characters beyond ASCII stay as they are, in UTF-8."""
+    data = text.encode().replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    for code in range(32):
+        control = b"%c" % code
+        if control in data:
+            data = data.replace(control, b"\\u%04x" % code)
+    return b'"' + data + b'"'
+
+
+def format_value(value, decimals: int):
+    """The JSON of one value as bytes, or None for what JSON has no word for: NaN, infinities, other types.
+
+    A float gets at most ``decimals`` (0 to 6) decimals, no trailing zeros and never a minus before a zero.
+    From 10^15 on, where a float has no decimals left, it is printed with an exponent.
+    """
+    if isinstance(value, float):
+        if -1e15 < value < 1e15:
+            text = b"%.*f" % (decimals, value)
+            if decimals and text[-1] == 48:  # "0"
+                text = text.rstrip(b"0")
+                if text[-1] == 46:  # "."
+                    text = text[:-1]
+            return b"0" if text == b"-0" else text
+        return str(value).encode() if value - value == 0 else None
+    if value is True:
+        return b"true"
+    if value is False:
+        return b"false"
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, str):
+        return quote(value)
+    return None
+
+
+def to_json(value, decimals: int = 6) -> bytes:
+    """JSON of any tree of dict, list, tuple and values. None becomes null.
+    Raises ValueError for a NaN, an infinity or a foreign type, which MicroPython's ``json.dumps`` lets pass."""
+    if isinstance(value, dict):
+        items = [quote(str(key)) + b":" + to_json(value[key], decimals) for key in value]
+        return b"{" + b",".join(items) + b"}"
+    if isinstance(value, (list, tuple)):
+        return b"[" + b",".join([to_json(item, decimals) for item in value]) + b"]"
+    text = b"null" if value is None else format_value(value, decimals)
+    if text is None:
+        raise ValueError(f"{value} cannot be written as JSON: leave it out or send it as text")
+    return text
+
+
+def iso8601(unix_ms: int) -> bytes:
+    """``2026-01-02T03:04:05.678Z`` in ASCII for milliseconds since 1970-01-01 UTC, years 1970 to 9999.
+
+    Integers only, and not through the time module: boards count from different epochs and their floats
+    cannot hold a time. Date from day number as in the proleptic Gregorian calendar, counted in eras of
+    400 years (146,097 days) that begin on 1 March, so that the leap day is the last of its year.
+    """
+    days, ms = divmod(unix_ms, _DAY_MS)
+    era, day = divmod(days + 719468, 146097)
+    year = (day - day // 1460 + day // 36524 - day // 146096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5 - 1
+    year += 400 * era
+    month += 3
+    if month > 12:
+        month -= 12
+        year += 1
+    seconds, ms = divmod(ms, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    return b"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (
+        year, month, day, minutes // 60, minutes % 60, seconds, ms
+    )  # fmt: skip
+
+
+def group(tag: str, sequence: int) -> str:
+    """What ties the readings of one sample together at the server: ``k3x9q2_17``."""
+    return tag + "_" + str(sequence)
+
+
+def _refusal(value, text):
+    if text is None:
+        return f"{value} is no JSON value: the sensor gave no number"
+    return f"a text of {len(text)} bytes, TagoIO takes {VALUE_MAX}: shorten it"
+
+
+class Encoder:
+    """Sizes and encodes samples. One for the life of a node; ``tag`` is the spool's, ``buffer`` a bytearray
+    of at least a few hundred bytes which every piece is made in."""
+
+    def __init__(self, tag: str, buffer: bytearray):
+        self._group = b',"group":"' + tag.encode() + b'_%d"'
+        self._view = memoryview(buffer)
+        self._channels = None  # those that _fixed was made for
+        self._fixed = ()
+
+    def size(self, sample) -> int:
+        """Bytes which the sample adds to a body: its records and one separator each. A body of n samples has
+        EMPTY + their sizes. Raises RecordError for the first reading that cannot be sent: set it aside,
+        put None in its place, ask again."""
+        shared = 1 + len(self._tail(sample))
+        fixed = self._constant(sample.channels)
+        text_of = format_value
+        total = index = 0
+        for value in sample.values:
+            if value is not None:
+                _, _, decimals, constant = fixed[index]
+                text = text_of(value, decimals)
+                if text is None or len(text) > VALUE_MAX:
+                    raise RecordError(index, _refusal(value, text))
+                total += len(text) + constant + shared
+            index += 1
+        return total
+
+    def pieces(self, samples):
+        """Generator of the body's bytes as memoryviews of the buffer, all but the last of them full. The next
+        step overwrites the one before. ``samples`` is gone through once; it may hand out one reused object."""
+        text_of = format_value
+        view = self._view
+        room = len(view)
+        at = 0
+        separator = b"["
+        for sample in samples:
+            tail = self._tail(sample)
+            fixed = self._constant(sample.channels)
+            index = 0
+            for value in sample.values:
+                if value is not None:
+                    head, middle, decimals, _ = fixed[index]
+                    text = text_of(value, decimals)
+                    if text is None or len(text) > VALUE_MAX:
+                        raise RecordError(index, _refusal(value, text))
+                    record = b"".join((separator, head, text, middle, tail))
+                    separator = b","
+                    size = len(record)
+                    end = at + size
+                    if end <= room:
+                        view[at:end] = record
+                        at = end
+                    else:
+                        start = 0
+                        while size - start > room - at:
+                            end = start + room - at
+                            view[at:] = record[start:end]
+                            yield view
+                            start = end
+                            at = 0
+                        end = size - start
+                        view[:end] = record[start:]
+                        at = end
+                index += 1
+        record = b"]" if separator == b"," else b"[]"
+        if at + len(record) > room:
+            yield view[:at]
+            at = 0
+        view[at : at + len(record)] = record
+        yield view[: at + len(record)]
+
+    def _constant(self, channels):
+        # A record's bytes up to its value, and from there to what the sample shares: made once a segment.
+        if channels is not self._channels:
+            fixed = []
+            for variable, unit, decimals in channels:
+                head = b'{"variable":"' + clean_variable(variable).encode() + b'","value":'
+                middle = b',"unit":' + quote(unit) if unit else b""
+                fixed.append((head, middle, decimals, len(head) + len(middle)))
+            self._fixed = fixed
+            self._channels = channels
+        return self._fixed
+
+    def _tail(self, sample):
+        # What all records of a sample end in.
+        text = self._group % sample.sequence
+        if sample.time is not None:
+            text = b',"time":"' + iso8601(sample.time) + b'"' + text
+        if sample.location is not None:
+            latitude, longitude = sample.location
+            text += b',"location":' + self._shared({"lat": latitude, "lng": longitude})
+        if sample.metadata:
+            text += b',"metadata":' + self._shared(sample.metadata)
+        return text + b"}"
+
+    def _shared(self, value):
+        try:
+            text = to_json(value)
+        except ValueError as error:
+            raise RecordError(None, str(error)) from None
+        if len(text) > METADATA_MAX:
+            raise RecordError(None, f"metadata of {len(text)} bytes, TagoIO takes {METADATA_MAX}: shorten it")
+        return text
