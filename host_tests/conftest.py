@@ -1,0 +1,24 @@
+"""Gives pytest the device tests: see harness/collector.py and README.md here."""
+
+import sys
+from pathlib import Path
+
+_HOST_TESTS = Path(__file__).resolve().parent
+_REPOSITORY = _HOST_TESTS.parent
+
+# host tests import device code and the harness itself; boards is a package of the repository's root
+for _folder in (_HOST_TESTS, _REPOSITORY, _REPOSITORY / "firmware", _REPOSITORY / "lib"):
+    if str(_folder) not in sys.path:
+        sys.path.insert(0, str(_folder))
+
+if "micropython" not in sys.modules:
+    from harness.shim import mp_micropython
+
+    # const() is all that device code without I/O needs to run in pytest's own process
+    sys.modules["micropython"] = mp_micropython
+
+from harness.collector import (  # noqa: E402, F401
+    pytest_configure,
+    pytest_pycollect_makemodule,
+    pytest_unconfigure,
+)

@@ -1,0 +1,138 @@
+"""Collects device tests once and runs each on CPython and on real MicroPython.
+
+A device test is a function test_* in a file below a folder called `device`. Everything else is left to pytest.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .runners import DEFAULT_HEAP, DEFAULT_TIMEOUT, CPython, Job, MicroPython, Outcome
+
+RUNTIMES = ("cpython", "micropython")
+
+
+class Runtimes:
+    """The runners of one pytest process."""
+
+    def __init__(self, cache: Path):
+        self.cpython = CPython(cache)
+        self.micropython = MicroPython(cache)
+
+    def run(self, runtime: str, job: Job) -> Outcome:
+        return (self.cpython if runtime == "cpython" else self.micropython).run(job)
+
+
+_RUNTIMES = pytest.StashKey[Runtimes]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for runtime in RUNTIMES:
+        config.addinivalue_line("markers", f"{runtime}: device tests on this runtime")
+    cache = config.cache.mkdir("device") if hasattr(config, "cache") else Path(tempfile.mkdtemp(prefix="device-"))
+    config.stash[_RUNTIMES] = Runtimes(cache)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _RUNTIMES in config.stash:
+        config.stash[_RUNTIMES].cpython.close()
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if "device" in module_path.parent.parts[len(parent.config.rootpath.parts) :]:
+        return DeviceFile.from_parent(parent, path=module_path)
+    return None
+
+
+class DeviceFile(pytest.File):
+    """A module of device tests. It is imported in a worker, never in pytest's process."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        try:
+            tests = self.config.stash[_RUNTIMES].cpython.collect(self.path)
+        except ImportError as error:
+            raise self.CollectError(f"cannot be imported under CPython:\n{error}") from None
+        for test in tests:
+            for case in test["cases"]:
+                unknown = [
+                    name for name in test["arguments"] if name not in case["names"] and name not in FIXTURES
+                ]
+                if unknown:
+                    raise self.CollectError(
+                        f"{test['name']} asks for {', '.join(unknown)}: a device test can have "
+                        f"{', '.join(FIXTURES)} and what its own parametrize gives"
+                    )
+                for runtime in RUNTIMES:
+                    name = runtime if case["id"] is None else f"{runtime}-{case['id']}"
+                    yield DeviceItem.from_parent(
+                        self, name=f"{test['name']}[{name}]", test=test, case=case, runtime=runtime
+                    )
+
+
+class DeviceItem(pytest.Item):
+    """One test, one case, one runtime."""
+
+    def __init__(self, *, test: dict, case: dict, runtime: str, **kwargs):
+        super().__init__(**kwargs)
+        self.test = test
+        self.case = case
+        self.runtime = runtime
+        self.add_marker(runtime)
+
+    def runtest(self) -> None:
+        marks = self.test["marks"]
+        if "skip" in marks:
+            raise pytest.skip.Exception(marks["skip"], _use_item_location=True)
+        if "only" in marks and marks["only"][0] != self.runtime:
+            raise pytest.skip.Exception(f"only {marks['only'][0]}: {marks['only'][1]}", _use_item_location=True)
+        job = Job(
+            file=self.path,
+            test=self.test["name"],
+            case=self.case["id"],
+            heap=marks.get("heap", DEFAULT_HEAP),
+            timeout=marks.get("timeout", DEFAULT_TIMEOUT),
+        )
+        with contextlib.ExitStack() as stack:
+            for name in self.test["arguments"]:
+                if name in FIXTURES and (name not in self.case["names"] or name in self.case["given"]):
+                    job.fixtures[name] = FIXTURES[name](self, job, stack)
+            outcome = self.config.stash[_RUNTIMES].run(self.runtime, job)
+        if outcome.output:
+            self.add_report_section("call", "stdout", outcome.output)
+        if outcome.kind == "skipped":
+            raise pytest.skip.Exception(outcome.text, _use_item_location=True)
+        if outcome.kind != "passed":
+            raise DeviceFailure(outcome)
+
+    def repr_failure(self, excinfo, style=None):
+        if isinstance(excinfo.value, DeviceFailure):
+            return excinfo.value.outcome.text
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self):
+        return self.path, self.test["line"] - 1, self.name
+
+
+class DeviceFailure(Exception):
+    def __init__(self, outcome: Outcome):
+        last = outcome.text.strip().splitlines()
+        super().__init__(last[-1] if last else outcome.kind)
+        self.outcome = outcome
+
+
+def _tmp(item: DeviceItem, job: Job, stack: contextlib.ExitStack) -> dict:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="device-")))
+    if item.runtime == "cpython":
+        return {"folder": str(folder)}
+    geometry = {"blocks": 128, "program": 256, **item.test["marks"].get("flash", {})}
+    image = folder / "flash.img"
+    with open(image, "wb") as file:
+        file.truncate(geometry["blocks"] * 4096)
+    return {"image": str(image), **geometry}
+
+
+# name -> function(item, job, stack) that starts it in this process and gives the JSON for guest/fixtures.py
+FIXTURES = {"tmp": _tmp}

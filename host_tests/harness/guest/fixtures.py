@@ -1,0 +1,21 @@
+"""Builds the device side of a test's fixtures from the JSON that the collector prepared."""
+
+import sys
+
+
+def make(name, given):
+    if name == "tmp":
+        return _tmp(given)
+    raise ValueError("no fixture called %r" % name)
+
+
+def _tmp(given):
+    if sys.implementation.name != "micropython":
+        return given["folder"]
+    import flash
+    import vfs
+
+    device = flash.ImageFlash(given["image"], given["blocks"])
+    vfs.VfsLfs2.mkfs(device, readsize=32, progsize=given["program"])
+    vfs.mount(vfs.VfsLfs2(device, readsize=32, progsize=given["program"]), "/flash")
+    return "/flash"
