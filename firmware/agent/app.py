@@ -86,7 +86,8 @@ class Node:
         status["this_run"] = self.spool.next_sequence - self._first
         for name in ("sampled", "acknowledged", "queued", "quarantined", "dropped", "damaged"):
             status[name] = getattr(counters, name)
-        status["done"] = self.sampler.over.is_set() and not counters.queued
+        status["over"] = self.sampler.over.is_set()
+        status["done"] = status["over"] and not counters.queued
         status["clock"] = self.clock.state
         status["free"] = gc.mem_free()
         self.log.state(status)

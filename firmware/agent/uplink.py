@@ -8,6 +8,7 @@ import random
 
 import http1
 from micropython import const
+from session.client import SessionError
 from tagoio import records, verdicts
 
 _PATH = "/data"
@@ -42,7 +43,7 @@ class Uplink:
         self._target = settings["tagoio.prefix"] + _PATH
         self._token = settings["tagoio.token"]
         self._encoder = records.Encoder(spool.tag, bytearray(4096))
-        self._answer = bytearray(1024)
+        self._response = http1.Response(bytearray(1024))
         self._failures = 0
         # every board waits its own times, so that a fleet does not come back as a herd
         random.seed(int.from_bytes(unique_id, "big") & 0x3FFFFFFF ^ random.getrandbits(30))
@@ -126,18 +127,17 @@ class Uplink:
             (("Device-Token", self._token.reveal()), ("Content-Type", "application/json")),
             size,
         )
-        response = http1.Response(self._answer)
+        response = self._response
+        response.begin("POST")
         self._spool.begin(last)
         self._status["requests"] += 1
         try:
             await self._session.request(head, self._encoder.pieces(self._samples(last)), response)
-        except http1.RemoteProtocolError as error:
-            return verdicts.judge_failure("answer", str(error), True)
-        except OSError as error:
+        except SessionError as error:
             return verdicts.judge_failure(error.stage, error.reason, error.sent)
         finally:
             self._status["handshakes"] = self._session.handshakes
-        verdict = verdicts.judge(response.status, response.headers.get, response.body)
+        verdict = verdicts.judge(response.status, response.header, response.body(), self._token.reveal())
         if verdict[0] in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
             self._spool.ack(last)
         return verdict

@@ -11,7 +11,7 @@ import select
 import socket
 import ssl
 
-import http1
+from http1.errors import RemoteProtocolError
 
 _PIECE = 4096  # TLS records go out in 4 KB buffers on esp32 and rp2; larger writes are copied
 _CONNECTING = (errno.EINPROGRESS, 115, 119)  # 115 on unix and rp2, 119 in esp32's lwIP
@@ -97,7 +97,7 @@ class Session:
                     pass  # the peer was faster; the descriptor is free either way
 
     async def request(self, head: bytes, body, response):
-        """Send `head`, then the pieces of `body`, and read the answer into `response` (an http1.Response).
+        """Send `head`, then the pieces of `body`, and read the answer into `response` (an http1.Response, begun).
 
         head: all bytes of the request head; body: an iterable of bytes-like pieces of at most 4096 bytes, each sent
         before the next is asked for, or None. Returns `response`. Raises SessionError. The connection is kept
@@ -109,8 +109,8 @@ class Session:
             await asyncio.wait_for_ms(self._exchange(head, body, response), self._deadlines.total)
         except asyncio.TimeoutError:
             reason = "no end in sight after " + str(self._deadlines.total) + " ms"
-        except (ValueError, OSError, EOFError) as error:
-            # ValueError first in mind: a certificate that does not verify is one
+        except (ValueError, OSError, EOFError, RemoteProtocolError) as error:
+            # a certificate that does not verify is a ValueError
             reason = str(error) or repr(error)
         finally:
             if reason is not None or not response.complete or not response.keep_alive:
@@ -142,12 +142,10 @@ class Session:
         buf = self._buf
         while not response.complete:
             count = await self._within(stream.readinto(buf), self._deadlines.answer)
-            if not count:
-                response.close()
-                if response.complete:
-                    return
-                raise OSError("connection closed before the answer was complete")
-            response.feed(buf, count)
+            if count:
+                response.feed(buf, count)
+            else:
+                response.eof()
 
     async def _within(self, awaitable, limit_ms):
         self.progress(limit_ms + _MARGIN_MS)

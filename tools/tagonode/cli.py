@@ -1,0 +1,118 @@
+"""The command line: options and their help. The work is done in the module of each command's name."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tagonode import places
+from tagonode.build import BuildError
+from tagonode.config import ConfigError
+
+app = typer.Typer(
+    help="Sensor nodes for TagoIO: try them on this PC, build them, put them on boards.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _main() -> None:
+    pass
+
+
+@app.command(
+    epilog="Example: tagonode simulate --samples 20 --sample-every 0.2 --upload-every 1",
+)
+def simulate(
+    config: Annotated[
+        Path | None, typer.Argument(help="A node.toml; left out: BME280, battery and Wi-Fi signal on a Pico W.")
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=1, max=1000, help="How many nodes to run.")] = 1,
+    board: Annotated[str | None, typer.Option(help=f"Board to stand for: {', '.join(places.boards())}.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Stop after so many samples a node.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", help="Stop sampling after so many seconds.")
+    ] = None,
+    sample_every: Annotated[float | None, typer.Option(metavar="S", help="Seconds between samples.")] = None,
+    upload_every: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds between uploads; 0: after every sample.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Send to this server instead of a local TagoIO.")] = None,
+    token: Annotated[str | None, typer.Option(help="Device token for --url.")] = None,
+    ca: Annotated[Path | None, typer.Option(metavar="FILE.pem", help="Root certificate(s) for --url.")] = None,
+    heap: Annotated[
+        int | None, typer.Option(metavar="KIB", min=64, max=65536, help="The board's heap; left out: the board's own.")
+    ] = None,
+    flash: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the node's flash in this file; a second run continues where one stopped."),
+    ] = None,
+    drain: Annotated[
+        float, typer.Option(metavar="S", min=0, help="How long to wait for the queue to empty after the last sample.")
+    ] = 60.0,
+    json: Annotated[bool, typer.Option("--json", help="End with one line of JSON on stdout.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the nodes print.")] = False,
+) -> None:
+    """Run virtual nodes: real MicroPython, littlefs and TLS on simulated hardware.
+
+    Without options: one Pico W that samples and sends to a local TagoIO until Ctrl-C.
+    Exit status: 0 every reading delivered, 1 not, 2 wrong use.
+    """
+    from tagonode.simulate import Options
+    from tagonode.simulate import simulate as run
+
+    if samples is not None and seconds is not None:
+        _wrong_use("--samples and --for exclude each other: give one of them")
+    if url is None and (token or ca):
+        _wrong_use("--token and --ca go with --url: give the server's URL, or leave them out")
+    raise typer.Exit(
+        run(
+            Options(
+                config=config,
+                nodes=nodes,
+                board=board,
+                samples=samples,
+                seconds=seconds,
+                sample_every=sample_every,
+                upload_every=upload_every,
+                url=url,
+                token=token,
+                ca=ca,
+                heap=heap,
+                flash=flash,
+                drain=drain,
+                json=json,
+                verbose=verbose,
+            )
+        )
+    )
+
+
+def _wrong_use(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Entry point: errors that name their remedy come out as plain lines, with exit status 2."""
+    from tagonode.simulate import SimulateError
+
+    try:
+        app()
+    except ConfigError as error:
+        for problem in error.problems:
+            sys.stderr.write(problem + "\n")
+        sys.exit(2)
+    except (SimulateError, BuildError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

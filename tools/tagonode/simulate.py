@@ -1,0 +1,404 @@
+"""tagonode simulate: virtual nodes with simulated sensors, sending to the local TagoIO or to another server."""
+
+import contextlib
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from tagonode import build, config, places
+from tagonode.cloud.ntp import NtpServer
+from tagonode.cloud.server import LocalCloud
+from tagonode.device import settings as device_settings
+from tagonode.virtual import image
+from tagonode.virtual.board import VirtualBoard
+from tagonode.virtual.nameserver import NameServer
+from tagonode.virtual.relay import CountingRelay
+from tagonode.virtual.wiring import build_hardware
+
+# Heap of the wheel that stands for each board's: its objects are twice as large there, its TLS is not in it.
+HEAP_KIB = {"pico_w": 192, "esp32": 192}
+_RELAY_ADDRESS = "127.0.0.2"
+_WIFI_PASSWORD = "simulated-network"
+_COUNTERS = ("sampled", "acknowledged", "queued", "quarantined", "dropped", "damaged")
+
+
+class SimulateError(Exception):
+    """What keeps a simulation from starting, with the remedy."""
+
+
+@dataclass
+class Options:
+    """What the command line asks for; see its help."""
+
+    config: Path | None = None
+    nodes: int = 1
+    board: str | None = None
+    samples: int | None = None
+    seconds: float | None = None
+    sample_every: float | None = None
+    upload_every: float | None = None
+    url: str | None = None
+    token: str | None = None
+    ca: Path | None = None
+    heap: int | None = None
+    flash: Path | None = None
+    drain: float = 60.0
+    json: bool = False
+    verbose: bool = False
+
+
+@dataclass
+class Server:
+    """Where the nodes send: host name and port in the certificate's eyes, root certificates, a token a node."""
+
+    host: str
+    port: int
+    prefix: str
+    roots: dict[str, bytes]
+    tokens: list[str]
+    cloud: LocalCloud | None = None
+
+
+@dataclass
+class Node:
+    """One virtual node and what is known of it from its state lines."""
+
+    name: str
+    settings: dict[str, Any]
+    image_path: Path
+    geometry: image.Geometry
+    board: VirtualBoard | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+    before: int | None = None  # samples that were on its flash when this run began
+    requests: int = 0
+    handshakes: int = 0
+    console: list[str] = field(default_factory=list)
+    last_error: str = ""
+
+    def take_line(self, line: str) -> None:
+        """A line of the node's console: a state line, or one for people."""
+        if line.startswith("@{"):
+            try:
+                state = json.loads(line[1:])
+            except ValueError:
+                return  # the power went in the middle of the line
+            if self.before is None:
+                self.before = state["samples"] - state["this_run"]
+            self.state = state
+            if state["error"]:
+                self.last_error = state["error"]
+            return
+        self.console.append(line)
+        del self.console[:-200]
+
+    def take_boot(self, cause: int) -> None:
+        """The board starts again by itself: what is left of its run is what it still has to sample."""
+        self.requests += self.state.get("requests", 0)
+        self.handshakes += self.state.get("handshakes", 0)
+        self.state = {**self.state, "requests": 0, "handshakes": 0}
+        wanted = self.settings["run.samples"]
+        if wanted:
+            taken = self.state.get("samples", 0) - (self.before or 0)
+            with image.mounted(self.image_path, self.geometry) as files:
+                image.write_tree(files, settings_files({**self.settings, "run.samples": max(1, wanted - taken)}))
+
+    @property
+    def over(self) -> bool:
+        return bool(self.state.get("over"))
+
+    @property
+    def done(self) -> bool:
+        return bool(self.state.get("done"))
+
+    def count(self, name: str) -> int:
+        return int(self.state.get(name, 0))
+
+    @property
+    def balanced(self) -> bool:
+        return self.count("sampled") == sum(self.count(name) for name in _COUNTERS[1:])
+
+
+def settings_files(settings: dict[str, Any]) -> dict[str, bytes]:
+    """Both copies of a board's settings file."""
+    sealed = device_settings.seal(settings).encode()
+    return dict.fromkeys(device_settings.FILES, sealed)
+
+
+def parse_url(url: str) -> tuple[str, int, str]:
+    """(host, port, path prefix) of an https URL. Raises SimulateError."""
+    parts = urlsplit(url if "//" in url else f"https://{url}")
+    try:
+        port = parts.port or 443
+    except ValueError:
+        raise SimulateError(f"--url {url}: the port has to be a number from 1 to 65535") from None
+    if parts.scheme != "https" or not parts.hostname:
+        raise SimulateError(f"--url {url}: give https://HOST[:PORT]; a node sends over verified TLS only")
+    return parts.hostname, port, parts.path.rstrip("/")
+
+
+@contextlib.contextmanager
+def _server(options: Options) -> Iterator[Server]:
+    if options.url is None:
+        database = options.flash.with_name(options.flash.name + ".cloud.db") if options.flash else None
+        with LocalCloud(db=database) as cloud:
+            host, port, prefix = parse_url(cloud.url)
+            tokens = [cloud.create_device(f"node-{i + 1}") for i in range(options.nodes)]
+            yield Server(host, port, prefix, build.root_files(cloud.ca_pem, "the stand-in's CA"), tokens, cloud)
+        return
+    if not options.token:
+        raise SimulateError("--url needs --token TOKEN: the device token that server knows")
+    if not options.ca:
+        raise SimulateError("--url needs --ca FILE.pem: the root certificate that the server's chain ends in")
+    host, port, prefix = parse_url(options.url)
+    try:
+        pem = options.ca.read_bytes()
+    except OSError as error:
+        raise SimulateError(f"--ca {options.ca}: {error.strerror}: name a PEM file") from None
+    yield Server(host, port, prefix, build.root_files(pem, f"--ca {options.ca}"), [options.token] * options.nodes)
+
+
+def _overrides(options: Options) -> dict[str, Any]:
+    given = {
+        "board": options.board,
+        "sample.every": options.sample_every,
+        "upload.every": options.upload_every,
+        "run.samples": options.samples,
+        "run.time": options.seconds,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+class Simulation:
+    """All nodes of one run, and the books."""
+
+    def __init__(self, options: Options, node_config: config.NodeConfig, console: Console):
+        self.options = options
+        self.config = node_config
+        self.console = console
+        self.nodes: list[Node] = []
+        self.relay: CountingRelay | None = None
+        self.heap_kib = options.heap or HEAP_KIB[node_config.board]
+        self._news = threading.Event()
+
+    def run(self) -> dict[str, Any]:
+        """Start everything, watch it, stop it; returns the summary. Raises SimulateError, ConfigError, BuildError."""
+        with contextlib.ExitStack() as stack:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tagonode-")))
+            server = stack.enter_context(_server(self.options))
+            ntp = stack.enter_context(NtpServer())
+            names = stack.enter_context(NameServer())
+            self._start_relay(stack, server, names)
+            self._prepare(work, server, ntp.address, names.address)
+            for node in self.nodes:
+                stack.callback(node.board.power_cut)
+            for node in self.nodes:
+                node.board.power_on()
+            interrupted = self._watch(server)
+            for node in self.nodes:
+                node.board.power_cut()
+            return self._summary(server, interrupted)
+
+    def _start_relay(self, stack: contextlib.ExitStack, server: Server, names: NameServer) -> None:
+        # the relay takes the server's port on another loopback address, and the nodes' name server points there:
+        # the board connects, names and verifies as it would without it
+        try:
+            self.relay = stack.enter_context(CountingRelay((_RELAY_ADDRESS, server.port), (server.host, server.port)))
+        except OSError:
+            return  # no such address here, or taken: the bytes stay unknown
+        names.overrides[server.host.lower()] = _RELAY_ADDRESS
+
+    def _prepare(self, work: Path, server: Server, ntp: str, nameserver: str) -> None:
+        board = self.config.board
+        geometry = image.GEOMETRIES[board]
+        firmware = build.firmware_files(board, self.config.drivers)
+        guest = work / "guest"
+        guest.mkdir()
+        for source in places.GUEST.glob("*.py"):
+            (guest / f"{source.stem}.mpy").write_bytes(build.compile_module(source, source.name))
+        for index in range(self.options.nodes):
+            settings = self.config.device_settings(server.tokens[index], _WIFI_PASSWORD)
+            settings.update(
+                {
+                    "tagoio.host": server.host,
+                    "tagoio.port": server.port,
+                    "tagoio.prefix": server.prefix,
+                    "ntp.servers": [ntp],
+                    "build.time": settings["build.time"] - 60,  # built before it was started
+                }
+            )
+            path = work / f"node-{index + 1}.img"
+            if self.options.flash:
+                path = self.options.flash
+                if index:
+                    path = path.with_name(f"{path.name}.{index + 1}")
+            node = Node(f"node-{index + 1}", settings, path, geometry)
+            try:
+                with image.mounted(path, geometry) as files:
+                    image.write_tree(files, {**firmware, **server.roots, **settings_files(settings)})
+            except (OSError, ValueError) as error:
+                raise SimulateError(f"--flash: {error}") from None
+            hardware = build_hardware(
+                board,
+                self.config.model.sensors,
+                dict.fromkeys(self.config.model.wifi.networks, _WIFI_PASSWORD),
+                nameserver,
+                serial=node.name,
+                seed=index + 1,
+            )
+            node.board = VirtualBoard(
+                path, geometry, hardware, self.heap_kib, guest, self._line_taker(node), node.take_boot
+            )
+            self.nodes.append(node)
+
+    def _line_taker(self, node: Node):
+        def take(line: str) -> None:
+            node.take_line(line)
+            if self.options.verbose and not line.startswith("@{"):
+                self.console.print(f"{node.name}  {line}", markup=False, highlight=False)
+            self._news.set()
+
+        return take
+
+    def _watch(self, server: Server) -> bool:
+        """Show progress until the run is over. True when the user interrupted it."""
+        deadline = None
+        shown_at = 0.0
+        try:
+            with self._display() as live:
+                while True:
+                    self._news.wait(0.2)
+                    self._news.clear()
+                    now = time.monotonic()
+                    if live is not None:
+                        live.update(self._table())
+                    elif now - shown_at >= 2:
+                        shown_at = now
+                        self.console.print(self._line(), markup=False, highlight=False)
+                    if all(node.done or node.board.halted.is_set() for node in self.nodes):
+                        return False
+                    if deadline is None and all(node.over or node.board.halted.is_set() for node in self.nodes):
+                        deadline = now + self.options.drain
+                    if deadline is not None and now >= deadline:
+                        return False
+        except KeyboardInterrupt:
+            return True
+
+    def _display(self) -> contextlib.AbstractContextManager:
+        if self.console.is_terminal:
+            return Live(self._table(), console=self.console, refresh_per_second=5)
+        return contextlib.nullcontext()
+
+    def _table(self) -> Table:
+        table = Table("node", "samples", "queued", "acknowledged", "requests", "last verdict")
+        for node in self.nodes[:20]:
+            verdict = node.state.get("error") or node.state.get("verdict", "")
+            table.add_row(
+                node.name,
+                str(node.count("samples")),
+                str(node.count("queued")),
+                str(node.count("acknowledged")),
+                str(node.requests + node.count("requests")),
+                verdict,
+            )
+        if len(self.nodes) > 20:
+            table.add_row(f"… {len(self.nodes)} nodes", *(str(self._sum(n)) for n in ("samples", "queued", "acknowledged")))
+        return table
+
+    def _line(self) -> str:
+        error = next((node.state["error"] for node in self.nodes if node.state.get("error")), "")
+        text = f"samples {self._sum('samples')}  queued {self._sum('queued')}  acknowledged {self._sum('acknowledged')}"
+        return f"{text}  last error: {error}" if error else text
+
+    def _sum(self, name: str) -> int:
+        return sum(node.count(name) for node in self.nodes)
+
+    def _summary(self, server: Server, interrupted: bool) -> dict[str, Any]:
+        problems = []
+        for node in self.nodes:
+            if not node.state:
+                problems.append(f"{node.name} never started")
+            elif not node.balanced:
+                problems.append(f"{node.name}: its counters do not balance")
+            if node.board.failure is not None:
+                problems.append(f"{node.name}: {node.board.failure!r}")
+        if server.cloud is not None:
+            problems += self._compare_with_cloud(server)
+        result: dict[str, Any] = {
+            "nodes": len(self.nodes),
+            "samples": self._sum("samples"),
+            "readings": self._sum("sampled"),
+            **{name: self._sum(name) for name in _COUNTERS[1:]},
+            "requests": sum(node.requests + node.count("requests") for node in self.nodes),
+            "handshakes": sum(node.handshakes + node.count("handshakes") for node in self.nodes),
+            "bytes_up": self.relay.up if self.relay and self.relay.connections else None,
+            "bytes_down": self.relay.down if self.relay and self.relay.connections else None,
+            "heap_kib": self.heap_kib,
+            "boots": sum(node.board.boots for node in self.nodes),
+            "conserved": not problems,
+            "last_error": next((node.last_error for node in self.nodes if node.last_error), None),
+            "problems": problems,
+            "interrupted": interrupted,
+        }
+        delivered = result["acknowledged"] == result["readings"] and all(node.state for node in self.nodes)
+        result["delivered"] = delivered and not problems
+        return result
+
+    def _compare_with_cloud(self, server: Server) -> list[str]:
+        """The second set of books: what the stand-in stored, against what the nodes say was accepted."""
+        problems = []
+        for node, token in zip(self.nodes, server.tokens, strict=True):
+            stored = server.cloud.count_records(token)
+            if stored < node.count("acknowledged"):
+                problems.append(f"{node.name}: {node.count('acknowledged')} acknowledged, but {stored} stored")
+        return problems
+
+
+def print_summary(console: Console, result: dict[str, Any], nodes: list[Node]) -> None:
+    """The closing words for people."""
+    table = Table(show_header=False, box=None)
+    for name in ("samples", "readings", *_COUNTERS[1:], "requests", "handshakes", "bytes_up", "bytes_down"):
+        table.add_row(name.replace("_", " "), "unknown" if result[name] is None else f"{result[name]:,}")
+    console.print(table)
+    for problem in result["problems"]:
+        console.print(f"problem: {problem}", style="red", markup=False)
+    if result["delivered"]:
+        console.print("every reading delivered, the books balance", style="green")
+        return
+    if result["last_error"]:
+        console.print(f"last error: {result['last_error']}", style="yellow", markup=False)
+    if result["queued"]:
+        console.print(f"{result['queued']} readings are still queued on the nodes' flash", style="yellow")
+    for node in nodes:
+        if node.board.halted.is_set() and not node.done and not node.over:
+            console.print(f"what {node.name} said last:", style="yellow")
+            for line in node.console[-12:]:
+                console.print(f"  {line}", markup=False, highlight=False)
+
+
+def simulate(options: Options) -> int:
+    """Run a simulation; returns the exit status: 0 when every reading was delivered and the books balance, else 1.
+
+    Raises ConfigError, BuildError or SimulateError when it cannot start.
+    """
+    node_config = config.load(options.config, _overrides(options))
+    if node_config.board not in image.GEOMETRIES:
+        raise SimulateError(f"board {node_config.board} has no virtual counterpart; there are {', '.join(image.GEOMETRIES)}")
+    console = Console(stderr=options.json)
+    simulation = Simulation(options, node_config, console)
+    result = simulation.run()
+    print_summary(console, result, simulation.nodes)
+    if options.json:
+        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.flush()
+    return 0 if result["delivered"] else 1
