@@ -333,7 +333,7 @@ def test_works_with_xdist(tmp_path):
     (tmp_path / "device").mkdir()
     for name in "ab":
         (tmp_path / "device" / f"test_{name}.py").write_text("def test_x(tmp):\n    assert tmp\n" * 1)
-    ran, outcomes = run_pytest(tmp_path, "-n", "2", "--dist", "loadscope", "-v")
+    ran, outcomes = run_pytest(tmp_path, "-n", "2", "--dist", "loadscope", "-vv")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "4 passed" in ran.stdout
     assert "test_x[cpython]" in ran.stdout

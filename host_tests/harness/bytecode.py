@@ -31,8 +31,8 @@ class Bytecode:
             target = self.folder / "tests" / str(test_folder).strip("/").replace("/", "-")
             with self._alone():
                 entries = [self._mirror(test_folder, target, None, tests=True)]
-                for name, folder, packages in DEVICE_PATH:
-                    entries.append(self._mirror(folder, self.folder / name, packages))
+                for name, folder, parts in DEVICE_PATH:
+                    entries.append(self._mirror(folder, self.folder / name, parts))
             self._synced[test_folder] = entries
         return self._synced[test_folder]
 
@@ -44,10 +44,10 @@ class Bytecode:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _mirror(self, folder: Path, target: Path, packages: tuple[str, ...] | None, tests: bool = False) -> str:
+    def _mirror(self, folder: Path, target: Path, parts: tuple[str, ...] | None, tests: bool = False) -> str:
         target.mkdir(parents=True, exist_ok=True)
         wanted = set()
-        for source in _sources(folder, packages, deep=not tests):
+        for source in _sources(folder, parts, deep=not tests):
             compiled = target / source.relative_to(folder).with_suffix(".mpy")
             wanted |= {compiled, compiled.with_suffix(".py")}
             _compile(source, compiled, tests)
@@ -57,17 +57,17 @@ class Bytecode:
         return str(target)
 
 
-def _sources(folder: Path, packages: tuple[str, ...] | None, deep: bool) -> Iterator[Path]:
+def _sources(folder: Path, parts: tuple[str, ...] | None, deep: bool) -> Iterator[Path]:
+    """Python files of the folder: those of `parts` of it (files or folders), or all; without `deep` its own alone."""
     if not deep:
         yield from folder.glob("*.py")
         return
-    for top in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if packages is not None and top.name not in packages:
-            continue
-        if top.is_dir() and not top.name.startswith((".", "_")):
-            yield from top.rglob("*.py")
-        elif top.suffix == ".py":
-            yield top
+    for part in parts if parts is not None else (".",):
+        place = folder / part
+        if place.is_file():
+            yield place
+        else:
+            yield from (source for source in place.rglob("*.py") if "__pycache__" not in source.parts)
 
 
 def shown_name(source: Path) -> str:

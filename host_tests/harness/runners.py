@@ -117,7 +117,7 @@ class CPython:
         )
         setup = {
             "op": "setup",
-            "path": [[str(folder), packages] for _, folder, packages in DEVICE_PATH],
+            "path": [[str(folder), parts] for _, folder, parts in DEVICE_PATH],
             "cache": str(self._cache / "cpython"),
         }
         self._send(setup)

@@ -90,23 +90,28 @@ class TestLoader(DeviceLoader):
 
 
 class _OnlyThese(importlib.machinery.FileFinder):
-    packages: list[str] | None = None
+    """Finds modules of a folder that are inside one of its device parts."""
+
+    root = Path()
+    parts: list[str] | None = None
 
     def find_spec(self, fullname, target=None):
-        if self.packages is not None and fullname.split(".")[0] not in self.packages:
-            return None
-        return super().find_spec(fullname, target)
+        spec = super().find_spec(fullname, target)
+        if spec is None or self.parts is None or spec.origin is None:
+            return spec
+        place = Path(spec.origin)
+        return spec if any(place.is_relative_to(self.root / part) for part in self.parts) else None
 
 
 def _device_finder(path: str) -> importlib.machinery.FileFinder:
-    loader = TestLoader if path in test_folders else DeviceLoader
-    for folder, packages in DEVICE_FOLDERS:
-        if Path(path).is_relative_to(folder) and (packages is None or path == str(folder)):
-            finder = _OnlyThese(path, (loader, [".py"]))
-            finder.packages = packages
+    if path in test_folders:
+        return importlib.machinery.FileFinder(path, (TestLoader, [".py"]))
+    # the nearest root wins: the repository itself is one, and has the others inside
+    for root, parts in sorted(DEVICE_FOLDERS, key=lambda row: -len(row[0].parts)):
+        if Path(path).is_relative_to(root):
+            finder = _OnlyThese(path, (DeviceLoader, [".py"]))
+            finder.root, finder.parts = root, parts
             return finder
-    if path in test_folders or any(Path(path).is_relative_to(folder) for folder, _ in DEVICE_FOLDERS):
-        return importlib.machinery.FileFinder(path, (loader, [".py"]))
     raise ImportError("not a folder of device code")
 
 
@@ -125,8 +130,8 @@ def setup(order: dict) -> None:
 
     builtins._os_error_ = _os_error  # type: ignore[attr-defined]
     sys.pycache_prefix = order["cache"]
-    for folder, packages in order["path"]:
-        DEVICE_FOLDERS.append((Path(folder), packages))
+    for folder, parts in order["path"]:
+        DEVICE_FOLDERS.append((Path(folder), parts))
     sys.path[:0] = [folder for folder, _ in order["path"]]
     sys.path_hooks.insert(0, _device_finder)
     sys.path_importer_cache.clear()
