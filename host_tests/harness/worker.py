@@ -1,10 +1,10 @@
-"""Runs device tests under CPython with the shim. Started by runners.py; speaks length-prefixed JSON on stdin/stdout.
+"""Runs device tests on CPython with the shim. Started by runners.py; speaks length-prefixed JSON on its pipes.
 
 The process that is started stays clean and warm; for each module it forks a worker, which imports the module
 and runs its tests. Nothing of the shim ever gets into pytest's process.
 """
 
-# everything of the real standard library that is needed here or by the shim, before the shim takes the names over
+# everything of the real standard library that is needed here or by the shim, before that takes the names over
 import ast
 import binascii  # noqa: F401
 import collections  # noqa: F401
@@ -139,8 +139,9 @@ def setup(order: dict) -> None:
     import time  # noqa: F401
 
     import fixtures  # noqa: F401
-    import harness  # noqa: F401
     import pytest  # noqa: F401
+
+    import harness  # noqa: F401
 
     gc.freeze()
 
@@ -175,7 +176,9 @@ def describe(module: types.ModuleType) -> list[dict]:
 
     tests = []
     for name, function in vars(module).items():
-        if not name.startswith("test_") or not inspect.isfunction(function) or function.__module__ != module.__name__:
+        if not name.startswith("test_") or not inspect.isfunction(function):
+            continue
+        if function.__module__ != module.__name__:
             continue
         cases = pytest.cases(function)
         marks = {
@@ -190,7 +193,11 @@ def describe(module: types.ModuleType) -> list[dict]:
                 "marks": {kind: data for kind, data in marks.items() if data is not None},
                 # a parametrised fixture travels as JSON, everything else stays here
                 "cases": [
-                    {"id": id, "names": list(given), "given": {k: v.plain for k, v in given.items() if _is_script(v)}}
+                    {
+                        "id": id,
+                        "names": list(given),
+                        "given": {name: value.plain for name, value in given.items() if _is_script(value)},
+                    }
                     for id, given in cases
                 ],
             }

@@ -1,7 +1,7 @@
 """Runs one device test inside MicroPython: `micropython -c "import device_run" RESULT_FD JOB.json`.
 
-Result, written to RESULT_FD: a first line `passed`, `skipped <reason>`, `failed` or `broken` (the file cannot be
-imported, or the case is unknown), then for the last two the traceback, then the line `.`.
+Result, written to RESULT_FD: a first line `passed`, `skipped <reason>`, `failed` or `broken` (the file cannot
+be imported, or the case is unknown), then for the last two the traceback, then the line `.`.
 """
 
 import gc
@@ -36,8 +36,8 @@ def run(job):
                 arguments = given
         if arguments is None:
             raise ValueError(
-                "no case %r here: parametrize gives other values or ids on MicroPython (%s)"
-                % (job["case"], ", ".join([str(id) for id, _ in pytest.cases(function)]))
+                f"no case {job['case']!r} here: parametrize gives other values or ids on MicroPython: "
+                + ", ".join([str(id) for id, _ in pytest.cases(function)])
             )
         pytest.marks.clear()
         kind = "failed"
@@ -59,8 +59,8 @@ def run(job):
                 raise
         result.write("passed\n")
     except pytest.Skipped as skipped:
-        result.write("skipped %s\n" % skipped)
-    except BaseException as error:
+        result.write(f"skipped {skipped}\n")
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it goes to the collector
         report(kind, error)
     result.write(".\n")
 
@@ -72,7 +72,7 @@ def main():
         job = json.load(file)
     try:
         run(job)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001
         report("broken", error)
         result.write(".\n")
 

@@ -6,7 +6,7 @@ import sys
 def make(name, given):
     if name == "tmp":
         return _tmp(given)
-    raise ValueError("no fixture called %r" % name)
+    raise ValueError(f"no fixture called {name!r}")
 
 
 def _tmp(given):

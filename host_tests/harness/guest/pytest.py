@@ -1,7 +1,7 @@
 """What device tests may use of pytest, small enough for a board, the same file on both runtimes.
 
-parametrize, param, raises, approx, skip, fail, mark.skip, mark.skipif. Fixtures are asked for by argument name;
-they are listed in host_tests/README.md.
+parametrize, param, raises, approx, skip, fail, mark.skip, mark.skipif. Fixtures are asked for by argument
+name; they are listed in host_tests/README.md.
 """
 
 marks = []  # (function, kind, data); functions have no attributes on MicroPython
@@ -56,13 +56,13 @@ class _Mark:
             elif len(names) == 1:
                 value = (value,)
             if len(value) != len(names):
-                raise ValueError("parametrize %r: %r has not %d values" % (names, value, len(names)))
+                raise ValueError(f"parametrize {names!r}: {value!r} has not {len(names)} values")
             if ids is not None and id is None:
                 id = ids(value[0]) if callable(ids) else ids[index]
             if id is None:
                 id = "-".join([_text(name, v, index) for name, v in zip(names, value)])  # noqa: B905
             if id in taken:
-                id = "%s_%d" % (id, index)
+                id = f"{id}_{index}"
             taken.add(id)
             cases.append((id, tuple(value)))
         return lambda function: add_mark(function, "parametrize", (names, cases))
@@ -82,7 +82,7 @@ def _text(name, value, index):
     if value is None or isinstance(value, (bool, int, float)):
         return str(value)
     if isinstance(value, str) and len(value) <= 60:
-        return "".join([c if " " <= c <= "~" else "\\x%02x" % ord(c) for c in value])
+        return "".join([c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in value])
     return name + str(index)
 
 
@@ -111,7 +111,7 @@ def mark_of(function, kind):
 
 
 class raises:
-    """with raises(ValueError, match="part of the text or a regular expression") as caught: ... caught.value"""
+    """with raises(ValueError, match="part of the text, or a regular expression") as caught: caught.value"""
 
     def __init__(self, expected, match=None):
         self.expected = expected
@@ -123,7 +123,7 @@ class raises:
 
     def __exit__(self, kind, value, traceback):
         if kind is None:
-            raise Failed("did not raise %r" % (self.expected,))
+            raise Failed(f"did not raise {self.expected!r}")
         if not issubclass(kind, self.expected):
             return False
         self.value = value
@@ -133,12 +133,12 @@ class raises:
                 import re
 
                 if not re.search(self.match, text):
-                    raise Failed("raised %r, whose text has no match for %r" % (value, self.match))
+                    raise Failed(f"raised {value!r}, whose text has no match for {self.match!r}")
         return True
 
 
 class approx:
-    """Equal within `rel` of the expected value (1e-6 unless told) or within `abs`; tuples and lists by element."""
+    """Equal within `rel` of the expected value (1e-6 unless told) or within `abs`; sequences by element."""
 
     def __init__(self, expected, rel=None, abs=None):
         self.expected = expected
@@ -166,7 +166,7 @@ class approx:
         return not self._close(self.expected, actual)
 
     def __repr__(self):
-        return "approx(%r)" % (self.expected,)
+        return f"approx({self.expected!r})"
 
 
 def compare(operator, left, right, message=None):
@@ -195,9 +195,9 @@ def compare(operator, left, right, message=None):
     else:
         good = left is not right
     if not good:
-        text = "%s %s %s" % (_short(left), operator, _short(right))
+        text = f"{_short(left)} {operator} {_short(right)}"
         if message is not None:
-            text = "%s\nassert %s" % (message(), text)
+            text = f"{message()}\nassert {text}"
         raise AssertionError(text)
 
 

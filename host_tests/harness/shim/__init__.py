@@ -1,8 +1,8 @@
 """MicroPython's modules for CPython: what device code imports behaves here as on the unix port and on boards.
 
-`install()` puts them into sys.modules under MicroPython's names, for the whole process: call it in a process of
-its own, never in pytest's. Each file says what it mirrors; where the boards and the unix port differ, the stricter
-of them is followed. Limits are listed in host_tests/README.md.
+`install()` puts them into sys.modules under MicroPython's names, for the whole process: call it in a process
+of its own, never in pytest's. Each file says what it mirrors; where the boards and the unix port differ, the
+stricter of them is followed. Limits are listed in host_tests/README.md.
 """
 
 import importlib

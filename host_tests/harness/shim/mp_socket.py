@@ -1,4 +1,4 @@
-"""`socket` as on MicroPython's unix port: addresses are opaque bytes from getaddrinfo, streams return None."""
+"""`socket` as on MicroPython's unix port: addresses are bytes from getaddrinfo, streams return None."""
 
 import errno
 import socket as real
@@ -51,7 +51,9 @@ def inet_ntop(family: int, packed: bytes) -> str:
 
 
 class socket(Stream):
-    def __init__(self, family: int = AF_INET, kind: int = SOCK_STREAM, proto: int = 0, _real: Any = None) -> None:
+    def __init__(
+        self, family: int = AF_INET, kind: int = SOCK_STREAM, proto: int = 0, _real: Any = None
+    ) -> None:
         self._socket = _real or real.socket(family, kind, proto)
 
     def fileno(self) -> int:

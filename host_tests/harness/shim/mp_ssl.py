@@ -1,4 +1,4 @@
-"""`ssl` and `tls` as MicroPython has them on mbedTLS: non-blocking objects, verification failures as ValueError."""
+"""`ssl` and `tls` as MicroPython has them on mbedTLS: non-blocking, verification failures as ValueError."""
 
 import errno
 import ssl as real
@@ -31,7 +31,8 @@ class SSLContext:
     def __init__(self, protocol: int) -> None:
         server = bool(protocol & 1)
         self._server = server
-        context = self._context = real.SSLContext(real.PROTOCOL_TLS_SERVER if server else real.PROTOCOL_TLS_CLIENT)
+        context = real.SSLContext(real.PROTOCOL_TLS_SERVER if server else real.PROTOCOL_TLS_CLIENT)
+        self._context = context
         context.check_hostname = False
         context.verify_mode = real.CERT_NONE
         # as mbedTLS on the boards: 1.2 and nothing newer, no session tickets
@@ -51,7 +52,7 @@ class SSLContext:
         self._mode = mode
 
     def load_verify_locations(self, cadata: bytes) -> None:
-        """One DER certificate; what follows it is ignored without a word, as mbedTLS does. Calls accumulate."""
+        """One DER certificate; what follows it is ignored without a word, as by mbedTLS. Calls accumulate."""
         if not isinstance(cadata, (bytes, str)):
             raise TypeError(f"can't convert '{type(cadata).__name__}' object to str implicitly")
         data = cadata.encode("latin-1") if isinstance(cadata, str) else cadata
@@ -63,7 +64,7 @@ class SSLContext:
         self._roots += 1
 
     def load_cert_chain(self, cert: bytes, key: bytes) -> None:
-        raise NotImplementedError("a server's certificate: the scripted network is the server in device tests")
+        raise NotImplementedError("the scripted network is the server in device tests")
 
     def get_ciphers(self) -> list[str]:
         return [cipher["name"] for cipher in self._context.get_ciphers()]
@@ -104,9 +105,11 @@ def _der_length(data: bytes) -> int:
 
 
 class SSLSocket(Stream):
-    """TLS over a socket of the shim. Closing it leaves the socket open when the handshake has failed, as the real one."""
+    """TLS over a socket of the shim. After a failed handshake close() leaves that open, as the real does."""
 
-    def __init__(self, context: SSLContext, sock: Any, server: bool, hostname: str | None, no_roots: bool) -> None:
+    def __init__(
+        self, context: SSLContext, sock: Any, server: bool, hostname: str | None, no_roots: bool
+    ) -> None:
         self._incoming, self._outgoing = real.MemoryBIO(), real.MemoryBIO()
         self._tls = context._context.wrap_bio(
             self._incoming, self._outgoing, server_side=server, server_hostname=hostname
@@ -159,7 +162,7 @@ class SSLSocket(Stream):
                 self._flush()
                 self._sock = None
                 if self._no_roots:
-                    raise self._failed(_CA_CHAIN_REQUIRED, "SSL - No CA Chain is set, but required to operate") from None
+                    raise self._failed(_CA_CHAIN_REQUIRED, "SSL - No CA Chain is set") from None
                 raise ValueError(_VERIFY.get(error.verify_code, _UNTRUSTED)) from None
             except real.SSLEOFError:
                 raise self._failed(_CONN_EOF, "SSL - The connection indicated an EOF") from None
@@ -258,7 +261,7 @@ class SSLSocket(Stream):
         return self._tls.getpeercert(True)
 
     def close(self) -> None:
-        """Closes the socket below, unless the handshake has failed: then it stays open, as the real one leaks it."""
+        """Closes the socket below, unless the handshake has failed: the real one leaks it then."""
         sock, self._sock = self._sock, None
         if sock is not None:
             sock.close()

@@ -1,8 +1,9 @@
 """`asyncio` as MicroPython has it, and nothing of what CPython has more.
 
-A small scheduler of its own, because MicroPython's semantics (who runs next, what a cancelled wait does, streams
-on sockets that the caller made) are what device code depends on. core.py: the loop, tasks and the I/O queue, with
-MicroPython's names, so that a clock of your own takes the place of `core.ticks` and `core._io_queue`.
+A small scheduler of its own, because MicroPython's semantics (who runs next, what a cancelled wait does,
+streams on sockets that the caller made) are what device code depends on. core.py: the loop, tasks and the I/O
+queue, with MicroPython's names, so that a clock of your own takes the place of `core.ticks` and
+`core._io_queue`.
 """
 
 from . import core

@@ -1,7 +1,8 @@
 """The loop: a time-ordered queue of tasks, and the queue of tasks that wait for sockets.
 
-A task that waits has put itself somewhere (time queue, I/O queue, an event's waiters) before it yields; the loop
-knows nothing of what it waits for. `Task.data` links to that place, which has `remove(task)`, for cancellation.
+A task that waits has put itself somewhere (time queue, I/O queue, an event's waiters) before it yields; the
+loop knows nothing of what it waits for. `Task.data` links to that place, whose `remove(task)` serves
+cancellation.
 """
 
 import sys

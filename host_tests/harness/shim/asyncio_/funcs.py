@@ -1,6 +1,7 @@
 """wait_for and gather."""
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 from . import core
@@ -30,7 +31,7 @@ class _TaskOrTime:
 
 
 async def wait_for(aw: Any, timeout: float | None, sleep: Callable = core.sleep) -> Any:
-    """The result of `aw`, or asyncio.TimeoutError after `timeout` seconds, when `aw` has been cancelled and has ended."""
+    """The result of `aw`; asyncio.TimeoutError after `timeout` seconds, when `aw` is cancelled and over."""
     task = core.promote(aw)
     if timeout is None:
         return await task
@@ -44,10 +45,8 @@ async def wait_for(aw: Any, timeout: float | None, sleep: Callable = core.sleep)
     if task.done():
         return await task
     task.cancel()
-    try:
+    with suppress(BaseException):  # however it ends now, the answer is that time is over
         await task
-    except BaseException:  # noqa: BLE001, S110 - however it ends now, the answer is that time is over
-        pass
     raise core.TimeoutError
 
 
@@ -110,7 +109,7 @@ class _Gather:
 
 
 async def gather(*aws: Any, return_exceptions: bool = False) -> list:
-    """Results in order. The first exception is raised at once and the other tasks go on, as in MicroPython."""
+    """Results in order. The first exception is raised at once; the other tasks go on, as in MicroPython."""
     if not aws:
         return []
     return await _Gather([core.promote(aw) for aw in aws], return_exceptions)
