@@ -1,4 +1,4 @@
-"""BME280 and BMP280: worked examples, a grid against the simulated chip, the chip's own traps, the fault suite."""
+"""BME280 and BMP280: worked examples, a grid against the simulated chip, its own traps, the fault suite."""
 
 import struct
 
@@ -9,7 +9,6 @@ import harness
 import pytest
 from drivers import SensorError
 from faultsuite import Registers, Rig
-
 from tagonode.virtual.chips import bme280 as chips
 
 # What float compensation, the chip's integer arithmetic and 16-bit results (0.005 °C, 2.7 Pa) leave.
@@ -146,7 +145,7 @@ def test_waits_as_long_as_the_slowest_chip_takes():
         ({0xF4: 0x00}, "lost its settings"),
         ({0xF4: 0xFC}, "lost its settings"),
     ),
-    ids=lambda lie: "-".join("%02x%02x" % pair for pair in sorted(lie.items())),
+    ids=lambda lie: "-".join("{:02x}{:02x}".format(*pair) for pair in sorted(lie.items())),
 )
 @harness.heap("512K")
 def test_refuses_results_that_cannot_be(lie, said):
@@ -164,7 +163,7 @@ def test_refuses_results_that_cannot_be(lie, said):
 @harness.heap("512K")
 def test_refuses_a_blank_calibration(low, high, byte):
     rig = make_rig("bme280")
-    rig.chip.lie = {register: byte for register in range(low, high + 1)}
+    rig.chip.lie = dict.fromkeys(range(low, high + 1), byte)
     rig.must_fail()
     assert "calibration" in rig.said
     rig.chip.lie = {}
