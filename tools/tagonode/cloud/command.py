@@ -1,0 +1,55 @@
+"""`tagonode cloud`: the stand-in by itself, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import json as json_module
+import signal
+import sys
+import threading
+from pathlib import Path
+
+
+def start_cloud_command(port: int = 0, db: str | Path | None = None, json: bool = False) -> int:
+    """Run the stand-in until SIGINT or SIGTERM and return the exit status: 0 when stopped, 1 when it cannot start.
+
+    With `json` the first line on stdout is one object with url, ca (a PEM file's path), account_token, device_token
+    and page (null: there is none yet). `db` keeps data, CA and tokens. Only the main thread may call this.
+    """
+    ended = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        from tagonode.cloud.server import LocalCloud
+
+        try:
+            cloud = LocalCloud(port=port, db=db)
+        except (OSError, ValueError) as error:
+            print(f"The local TagoIO cannot start: {error}", file=sys.stderr)
+            return 1
+        with cloud:
+            if json:
+                fields = {
+                    "url": cloud.url,
+                    "ca": str(cloud.ca_file),
+                    "account_token": cloud.account_token,
+                    "device_token": cloud.device_token,
+                    "page": None,
+                }
+                print(json_module.dumps(fields), flush=True)
+            else:
+                print(f"Local TagoIO   {cloud.url}   (Ctrl-C stops it)")
+                print(f"CA             {cloud.ca_file}")
+                print(f"NTP            {cloud.ntp_address} (UDP)")
+                print(f"Device token   {cloud.device_token}")
+                print(f"Account token  {cloud.account_token}")
+                print(
+                    f"Data           {cloud.db if db else 'thrown away at the end; --db FILE keeps it'}",
+                    flush=True,
+                )
+            while not ended.wait(3600):
+                pass
+        return 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,329 @@
+"""`LocalCloud`: the stand-in running in threads of this process, with its CA, its database and its NTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import struct
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import time
+from types import TracebackType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tagonode.cloud.app import Traffic, create_app
+from tagonode.cloud.certificates import HOSTS, CertificateAuthority
+from tagonode.cloud.limits import RateLimits
+from tagonode.cloud.ntp import NtpServer
+from tagonode.cloud.store import Device, Store
+
+KEEP_ALIVE_S = 180
+START_S = 15
+
+# the quiet one: what uvicorn tells about strange clients is not for the user of a simulation
+logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+
+class _Wire:
+    """Counts what goes over the listening socket, as Linux's TCP counts it: TLS records and handshakes included."""
+
+    # struct tcp_info: bytes_received is at 128, bytes_sent at 200, bytes_retrans at 208
+    _FORMAT = struct.Struct("=128xQ64xQQ")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connections = 0
+        self.hellos = 0
+        self.up = 0
+        self.down = 0
+        self.known = sys.platform == "linux"
+        self.open: dict[Any, tuple[int, int]] = {}
+
+    def measure(self, transport: Any) -> tuple[int, int]:
+        """(bytes received, bytes sent) of one connection up to now."""
+        connection = transport.get_extra_info("socket")
+        try:
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, self._FORMAT.size)
+            received, sent, again = self._FORMAT.unpack(info)
+            return received, sent - again
+        except (OSError, AttributeError, struct.error):
+            return self.open.get(transport, (0, 0))
+
+
+class _Protocol(H11Protocol):
+    """uvicorn's HTTP/1.1 with counting. A connection is made once its TLS handshake is through."""
+
+    wire: _Wire
+
+    def connection_made(self, transport: Any) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        with self.wire.lock:
+            self.wire.connections += 1
+            self.wire.open[transport] = self.wire.measure(transport)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        with self.wire.lock:
+            if self.transport in self.wire.open:
+                self.wire.open[self.transport] = self.wire.measure(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        with self.wire.lock:
+            up, down = self.wire.open.pop(self.transport, (0, 0))
+            self.wire.up += up
+            self.wire.down += down
+        super().connection_lost(exc)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server that says when it listens."""
+
+    ready: threading.Event
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.on_tick(0)  # the Date header, before the first answer
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        connections = [c for c in self.server_state.connections if isinstance(c, H11Protocol)]
+        idle = [c for c in connections if c.cycle is None or c.cycle.response_complete]
+        for connection in idle:
+            connection.shutdown()
+        await asyncio.sleep(0.01)
+        for connection in idle:  # do not wait for a client to say good-bye too
+            connection.transport.abort()
+        await super().shutdown(sockets)
+
+
+class LocalCloud:
+    """A TagoIO of one's own on `https://localhost:PORT`, listening when the constructor returns.
+
+        with LocalCloud() as cloud:
+            token = cloud.create_device("greenhouse")
+            ...  # POST cloud.url + "/data" with Device-Token, trusting cloud.ca_der
+            assert cloud.count(token) == 100
+
+    `port`, `ntp_port`: 0 for any free one. `db`: the database's file, whose CA and tokens are kept beside it and
+    which survives a killed process; without it everything is thrown away by `stop()`. `clock` gives the Unix seconds
+    that the API and NTP go by. Raises OSError when a port is taken and ValueError when `db` is no database of ours.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        db: str | Path | None = None,
+        host: str = "127.0.0.1",
+        ntp_port: int = 0,
+        clock: Callable[[], float] = time,
+    ):
+        self._stopping = threading.Lock()
+        self._stopped = False
+        self._cleanup = contextlib.ExitStack()
+        try:
+            if db is None:
+                folder = Path(
+                    self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="tagonode-cloud-"))
+                )
+                self.db = folder / "cloud.sqlite"
+            else:
+                self.db = Path(db).absolute()
+                if not self.db.parent.is_dir():
+                    raise ValueError(
+                        f"{self.db.parent} is not a folder; make it, or name another place for the database"
+                    )
+            listener = self._cleanup.enter_context(_listen(host, port))
+            self.port: int = listener.getsockname()[1]
+            self._ca = CertificateAuthority(_ca_folder(self.db, db is None), HOSTS)
+            self.store = Store(self.db, durable=db is not None)
+            self._cleanup.callback(self.store.close)
+            self._ntp = NtpServer(host, ntp_port, clock)
+            self._cleanup.callback(self._ntp.stop)
+            self.limits = RateLimits()
+            self.traffic = Traffic(create_app(self.store, self.limits, clock))
+            self._wire = _Wire()
+            self.account_token = self.store.account_token
+            self.device_token = self.store.token_of_first_device() or self.create_device("First device")
+            self._start(listener)
+        except BaseException:
+            self._cleanup.close()
+            raise
+
+    def _start(self, listener: socket.socket) -> None:
+        protocol = type("_CountingProtocol", (_Protocol,), {"wire": self._wire})
+        config = uvicorn.Config(
+            self.traffic,
+            http=protocol,
+            ws="none",
+            loop="asyncio",
+            interface="asgi3",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=1,
+            ssl_context_factory=lambda config, default: self._tls(),
+        )
+        self._server = _Server(config)
+        self._server.ready = threading.Event()
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="cloud", daemon=True
+        )
+        self._thread.start()
+        self._cleanup.callback(self._join)
+        if not self._server.ready.wait(START_S):
+            raise RuntimeError(f"The local TagoIO did not start within {START_S} s")
+
+    def _join(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # boards speak no newer one
+        context.load_cert_chain(self._ca.chain_file, self._ca.key_file)
+        context.set_alpn_protocols(["http/1.1"])
+
+        def hello(connection: Any, name: str | None, context: ssl.SSLContext) -> None:
+            with self._wire.lock:
+                self._wire.hellos += 1
+
+        context.sni_callback = hello  # type: ignore[assignment]
+        return context
+
+    # -- where and with what -------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The API's base address."""
+        return f"https://localhost:{self.port}"
+
+    @property
+    def ntp_address(self) -> str:
+        """`host:port` of the NTP server, UDP."""
+        return self._ntp.address
+
+    @property
+    def ca_pem(self) -> bytes:
+        """The root certificate, PEM."""
+        return self._ca.root_pem
+
+    @property
+    def ca_der(self) -> bytes:
+        """The root certificate, DER, as boards take it."""
+        return self._ca.root_der
+
+    @property
+    def ca_file(self) -> Path:
+        """The root certificate's PEM file."""
+        return self._ca.root_pem_file
+
+    # -- what a test or a simulation does behind the API's back --------------------------------------------
+
+    def create_device(
+        self, name: str, type: str = "immutable", token: str | None = None, **fields: Any
+    ) -> str:
+        """Add a device and return its token. More `fields` as in Store.create_device."""
+        return self.store.create_device(name, type, token, **fields)[1]
+
+    def device(self, token: str) -> Device:
+        """The device that a token opens. Raises KeyError, which does not repeat the token."""
+        access = self.store.access(token)
+        if access is None or access.device is None:
+            raise KeyError("no device has this token")
+        return access.device
+
+    def set_parameter(self, token: str, key: str, value: str) -> str:
+        """Set a configuration parameter of the token's device, unread. Returns its id."""
+        return self.store.set_parameter(self.device(token), key, value)
+
+    def count(self, token: str | None = None) -> int:
+        """How many records the token's device holds, or all devices together."""
+        return self.store.count(None if token is None else self.device(token))
+
+    def records(self, token: str) -> list[dict[str, Any]]:
+        """Every record of the token's device in order of arrival, as GET /data?details=true gives them."""
+        return self.store.records(self.device(token))
+
+    # -- counters -------------------------------------------------------------------------------------------
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests that have arrived."""
+        return self.traffic.requests
+
+    @property
+    def connections(self) -> int:
+        """Connections whose TLS handshake was completed: also the number of good handshakes."""
+        return self._wire.connections
+
+    @property
+    def handshakes(self) -> int:
+        """TLS handshakes begun by clients, whether or not they were completed."""
+        return self._wire.hellos
+
+    @property
+    def ntp_requests(self) -> int:
+        """NTP requests answered."""
+        return self._ntp.requests
+
+    @property
+    def wire_bytes(self) -> tuple[int, int] | None:
+        """(up, down): bytes of TCP payload received and sent so far, TLS included; None where the system does not tell.
+
+        Connections whose handshake failed are not in it, nor are the last bytes of a closing one.
+        """
+        if not self._wire.known:
+            return None
+        with self._wire.lock:
+            counts = [self._wire.measure(transport) for transport in self._wire.open]
+            return self._wire.up + sum(up for up, _ in counts), self._wire.down + sum(
+                down for _, down in counts
+            )
+
+    def stop(self) -> None:
+        """Close the connections, the database and the ports. Calling it again does nothing."""
+        with self._stopping:
+            if not self._stopped:
+                self._stopped = True
+                self._cleanup.close()
+
+    def __enter__(self) -> LocalCloud:
+        """Itself: it runs already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # asyncio sets TCP_NODELAY only where the protocol is spelled out
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, proto=socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            error.errno,
+            f"Port {port} on {host} cannot be used ({error.strerror}); stop what holds it, or name another",
+        ) from error
+    return listener
+
+
+def _ca_folder(db: Path, temporary: bool) -> Path:
+    return db.parent / "ca" if temporary else db.with_name(db.name + ".ca")

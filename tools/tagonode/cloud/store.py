@@ -1,0 +1,457 @@
+"""What the stand-in remembers: one SQLite file (WAL) with devices, tokens, parameters and data.
+
+A call that changes something has committed when it returns, and has changed everything or nothing. One writer at a
+time behind a lock; readers borrow connections of their own and never wait for the writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import secrets
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tagonode.cloud import queries, rules, times
+from tagonode.cloud.rules import Record, Refused
+
+VERSION = 1  # of the schema, kept in the file as user_version
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE device (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, type TEXT NOT NULL,
+    active INTEGER NOT NULL, visible INTEGER NOT NULL, description TEXT, tags TEXT NOT NULL,
+    network TEXT, connector TEXT, serie_number TEXT, payload_decoder TEXT,
+    chunk_period TEXT, chunk_retention INTEGER,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, last_input INTEGER);
+CREATE TABLE token (
+    token TEXT PRIMARY KEY, kind TEXT NOT NULL, device INTEGER REFERENCES device ON DELETE CASCADE,
+    name TEXT NOT NULL, permission TEXT NOT NULL, serie_number TEXT,
+    created_at INTEGER NOT NULL, expires_at INTEGER) WITHOUT ROWID;
+CREATE INDEX token_device ON token (device);
+CREATE TABLE parameter (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, device INTEGER NOT NULL REFERENCES device ON DELETE CASCADE,
+    key TEXT NOT NULL, value TEXT NOT NULL, sent INTEGER NOT NULL);
+CREATE INDEX parameter_device ON parameter (device);
+-- value has no affinity: a number stays a number, a text a text; a boolean is the one-byte blob 0 or 1
+CREATE TABLE data (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, device INTEGER NOT NULL, variable TEXT NOT NULL,
+    time INTEGER NOT NULL, "group" TEXT NOT NULL, value, unit TEXT, location TEXT, metadata TEXT,
+    created_at INTEGER NOT NULL);
+CREATE INDEX data_time ON data (device, time);
+CREATE INDEX data_variable ON data (device, variable, time);
+CREATE INDEX data_group ON data (device, "group");
+"""
+
+_INSERT = (
+    'INSERT INTO data (device, variable, time, "group", value, unit, location, metadata, created_at) '
+    "VALUES (?,?,?,?,?,?,?,?,?)"
+)
+_PREFIXES = ("p-", "a-", "u-", "n-", "at")
+
+
+class Device(NamedTuple):
+    """One row of the table device, in its column order. Times in ms, tags as JSON text."""
+
+    number: int
+    id: str
+    name: str
+    type: str
+    active: int
+    visible: int
+    description: str | None
+    tags: str
+    network: str | None
+    connector: str | None
+    serie_number: str | None
+    payload_decoder: str | None
+    chunk_period: str | None
+    chunk_retention: int | None
+    created_at: int
+    updated_at: int
+    last_input: int | None
+
+
+class Access(NamedTuple):
+    """What a token opens: `kind` is account, device or network; `permission` full, write, read or deny."""
+
+    kind: str
+    permission: str
+    device: Device | None
+
+
+def _pack(value: Any) -> Any:
+    return bytes((value,)) if isinstance(value, bool) else value
+
+
+def _unpack(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value != b"\0"
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _location_text(location: tuple[Any, Any] | None) -> str | None:
+    return None if location is None else rules.write_json(location)
+
+
+class Store:
+    """The database in the file `path`. `durable=False` leaves out the flush to the disk at each commit: enough for a
+    file that is thrown away, and still safe against a killed process."""
+
+    def __init__(self, path: Path, durable: bool = True):
+        self.path = Path(path)
+        self._durable = durable
+        self._lock = threading.Lock()
+        self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._closed = False
+        try:
+            self._writer = self._connect()
+            version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise ValueError(
+                    f"{path} was written by a newer TagoNode (format {version}); update, or name another file"
+                )
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            if version == 0:
+                self._create()
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"{path} cannot be used as the stand-in's database ({error}); name another file"
+            ) from error
+        meta = dict(self._writer.execute("SELECT key, value FROM meta"))
+        self.profile = meta["profile"]
+        self.account_token = meta["account_token"]
+        self._instance = meta["instance"]
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
+        connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        return connection
+
+    def _create(self) -> None:
+        now = self._now()
+        account = str(uuid.uuid4())
+        with self._transaction() as db:
+            if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise sqlite3.DatabaseError("it holds something else")
+            for statement in _SCHEMA.split(";\n"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version={VERSION}")
+            db.executemany(
+                "INSERT INTO meta VALUES (?,?)",
+                [("profile", rules.new_id()), ("account_token", account), ("instance", secrets.token_hex(3))],
+            )
+            db.execute(
+                "INSERT INTO token VALUES (?,'account',NULL,'Default','full',NULL,?,NULL)", (account, now)
+            )
+
+    def close(self) -> None:
+        """Close every connection. Calls after this one raise sqlite3.ProgrammingError."""
+        with self._lock:
+            self._closed = True
+            self._writer.close()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._readers.get_nowait().close()
+
+    @staticmethod
+    def _now() -> int:
+        return time.time_ns() // 1_000_000
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._readers.get_nowait()
+        except queue.Empty:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            if self._closed:
+                connection.close()
+            else:
+                self._readers.put(connection)
+
+    # -- devices and tokens --------------------------------------------------------------------------------
+
+    def create_device(
+        self, name: str, type: str = "immutable", token: str | None = None, **fields: Any
+    ) -> tuple[str, str]:
+        """Add a device and its first token. Returns (id, token).
+
+        `fields`: description, tags (list), network, connector, serie_number, payload_decoder, active, visible,
+        chunk_period and chunk_retention (immutable devices only; month and 36 when left out).
+        """
+        if type not in ("immutable", "mutable"):
+            raise ValueError(f"type must be immutable or mutable, not {type!r}")
+        now = self._now()
+        identity = rules.new_id()
+        token = token or str(uuid.uuid4())
+        immutable = type == "immutable"
+        row = Device(
+            number=None,  # type: ignore[arg-type]  # SQLite gives it
+            id=identity,
+            name=name,
+            type=type,
+            active=fields.get("active", True),
+            visible=fields.get("visible", True),
+            description=fields.get("description"),
+            tags=rules.write_json(fields.get("tags", [])),
+            network=fields.get("network"),
+            connector=fields.get("connector"),
+            serie_number=fields.get("serie_number"),
+            payload_decoder=fields.get("payload_decoder"),
+            chunk_period=fields.get("chunk_period", "month") if immutable else None,
+            chunk_retention=fields.get("chunk_retention", 36) if immutable else None,
+            created_at=now,
+            updated_at=now,
+            last_input=None,
+        )
+        with self._transaction() as db:
+            marks = ",".join("?" * len(row))
+            number = db.execute(f"INSERT INTO device VALUES ({marks})", row).lastrowid
+            db.execute(
+                "INSERT INTO token VALUES (?,'device',?,'Default','full',?,?,NULL)",
+                (token, number, row.serie_number, now),
+            )
+        return identity, token
+
+    def edit_device(self, identity: str, **fields: Any) -> None:
+        """Change columns of a device, such as active=False. Raises Refused 404."""
+        unknown = set(fields) - set(Device._fields[2:14])
+        if unknown:
+            raise ValueError(f"no such field of a device: {', '.join(sorted(unknown))}")
+        if "tags" in fields:
+            fields["tags"] = rules.write_json(fields["tags"])
+        columns = "".join(f"{name}=?," for name in fields)
+        with self._transaction() as db:
+            changed = db.execute(
+                f"UPDATE device SET {columns} updated_at=? WHERE id=?",
+                (*fields.values(), self._now(), identity),
+            ).rowcount
+        if not changed:
+            raise Refused(404, "Invalid Device ID")
+
+    def create_token(
+        self, identity: str, name: str = "Token", permission: str = "full", expires_at: int | None = None
+    ) -> str:
+        """One more token for a device. `expires_at` in ms, None for never. Raises Refused 404."""
+        token = str(uuid.uuid4())
+        with self._transaction() as db:
+            changed = db.execute(
+                "INSERT INTO token SELECT ?,'device',number,?,?,NULL,?,? FROM device WHERE id=?",
+                (token, name, permission, self._now(), expires_at, identity),
+            ).rowcount
+        if not changed:
+            raise Refused(404, "Invalid Device ID")
+        return token
+
+    def access(self, token: str) -> Access | None:
+        """What `token` opens, or None when it is unknown or has expired. Newer tokens may carry a short prefix."""
+        spellings = [token, *(token[len(prefix) :] for prefix in _PREFIXES if token.startswith(prefix))]
+        marks = ",".join("?" * len(spellings))
+        with self._reader() as db:
+            row = db.execute(
+                "SELECT kind, permission, expires_at, device.* FROM token LEFT JOIN device ON number = token.device "
+                f"WHERE token IN ({marks})",
+                spellings,
+            ).fetchone()
+        if row is None or (row[2] is not None and row[2] <= self._now()):
+            return None
+        return Access(row[0], row[1], Device(*row[3:]) if row[3] is not None else None)
+
+    def token_of_first_device(self) -> str | None:
+        """The first token of the device that was made first, or None in a store without devices."""
+        with self._reader() as db:
+            row = db.execute(
+                "SELECT token FROM token WHERE device = (SELECT min(number) FROM device) ORDER BY created_at LIMIT 1"
+            ).fetchone()
+        return row and row[0]
+
+    def info(self, device: Device) -> dict[str, Any]:
+        """The answer to GET /info."""
+        answer = {
+            "id": device.id,
+            "name": device.name,
+            "description": device.description,
+            "active": bool(device.active),
+            "visible": bool(device.visible),
+            "type": device.type,
+            "connector": device.connector,
+            "network": device.network,
+            "profile": self.profile,
+            "tags": json.loads(device.tags),
+            "payload_decoder": device.payload_decoder,
+            "bucket": {"id": device.id, "name": device.name},
+            "last_input": device.last_input,
+            "created_at": device.created_at,
+            "updated_at": device.updated_at,
+        }
+        for name in ("last_input", "created_at", "updated_at"):
+            if answer[name] is not None:
+                answer[name] = times.iso8601(answer[name])
+        return answer
+
+    # -- parameters ----------------------------------------------------------------------------------------
+
+    def parameters(self, device: Device, sent: bool | None = None) -> list[dict[str, Any]]:
+        """The configuration parameters of a device, all of them or those whose `sent` is the given one."""
+        with self._reader() as db:
+            rows = db.execute(
+                "SELECT id, key, value, sent FROM parameter WHERE device=? AND (? IS NULL OR sent=?) ORDER BY number",
+                (device.number, sent, sent),
+            ).fetchall()
+        return [{"id": i, "key": key, "value": value, "sent": bool(read)} for i, key, value, read in rows]
+
+    def set_parameter(self, device: Device, key: str, value: str, sent: bool = False) -> str:
+        """Add a parameter, or edit the one which has this key. Returns its id."""
+        with self._transaction() as db:
+            row = db.execute(
+                "SELECT id FROM parameter WHERE device=? AND key=?", (device.number, key)
+            ).fetchone()
+            if row:
+                db.execute("UPDATE parameter SET value=?, sent=? WHERE id=?", (value, sent, row[0]))
+                return str(row[0])
+            identity = rules.new_id()
+            db.execute(
+                "INSERT INTO parameter (id, device, key, value, sent) VALUES (?,?,?,?,?)",
+                (identity, device.number, key, value, sent),
+            )
+            return identity
+
+    def mark_parameter_read(self, device: Device, identity: str) -> None:
+        """Set `sent` of one parameter. Raises Refused 404."""
+        with self._transaction() as db:
+            changed = db.execute(
+                "UPDATE parameter SET sent=1 WHERE device=? AND id=?", (device.number, identity)
+            ).rowcount
+        if not changed:
+            raise Refused(404, "Invalid Parameter ID")
+
+    # -- data ----------------------------------------------------------------------------------------------
+
+    def add(self, device: Device, records: list[Record], now: int) -> None:
+        """Store all records of one POST, or none. They are on the disk when this returns. Raises Refused 400."""
+        rows = [
+            (
+                device.number,
+                record.variable,
+                record.time,
+                record.group,
+                _pack(record.value),
+                record.unit,
+                _location_text(record.location),
+                record.metadata,
+                now,
+            )
+            for record in records
+        ]
+        with self._transaction() as db:
+            if device.type == "mutable":
+                (held,) = db.execute("SELECT count(*) FROM data WHERE device=?", (device.number,)).fetchone()
+                if held >= rules.MUTABLE_RECORDS:
+                    raise Refused(
+                        400, f"The device has reached the limit of {rules.MUTABLE_RECORDS} data registers"
+                    )
+            db.executemany(_INSERT, rows)
+            db.execute("UPDATE device SET last_input=? WHERE number=?", (now, device.number))
+
+    def _identity(self, number: int, created_at: int) -> str:
+        # 4 bytes of time, 3 of this store, 5 of row number: an id needs no column and no index of its own
+        return f"{created_at // 1000 & 0xFFFFFFFF:08x}{self._instance}{number:010x}"
+
+    def _number(self, identity: str) -> int:
+        """The row number an id stands for, 0 (no row has it) when it is not one of this store's ids."""
+        if len(identity) == 24 and identity[8:14] == self._instance:
+            with contextlib.suppress(ValueError):
+                return int(identity[14:], 16)
+        return 0
+
+    def _record(self, device: Device, details: bool, row: tuple[Any, ...]) -> dict[str, Any]:
+        number, variable, time, group, value, unit, location, metadata, created_at = row
+        answer = {
+            "id": self._identity(number, created_at),
+            "device": device.id,
+            "variable": variable,
+            "value": _unpack(value),
+            "unit": unit,
+            "group": group,
+            "location": location and {"type": "Point", "coordinates": json.loads(location)},
+            "metadata": metadata and json.loads(metadata),
+            "time": times.iso8601(time),
+            "created_at": times.iso8601(created_at) if details else None,
+        }
+        return {name: content for name, content in answer.items() if content is not None}
+
+    def select(self, device: Device, query: queries.Query) -> list[dict[str, Any]] | int | float:
+        """The result of GET /data: records or buckets newest first, or one number."""
+        statement, arguments = queries.build(query, device.number, self._number)
+        with self._reader() as db:
+            rows = db.execute(statement, arguments).fetchall()
+        if query.kind in queries.NUMBERS:
+            return _unpack(rows[0][0] or 0)
+        if query.kind == "aggregate":
+            return [{"time": queries.bucket_time(start), "value": _unpack(value)} for start, value in rows]
+        return [self._record(device, query.details, row) for row in rows]
+
+    def count(self, device: Device | None = None) -> int:
+        """How many records a device holds, or all of them together."""
+        with self._reader() as db:
+            row = db.execute(
+                "SELECT count(*) FROM data WHERE ? IS NULL OR device = ?", (device and device.number,) * 2
+            ).fetchone()
+        return int(row[0])
+
+    def records(self, device: Device) -> list[dict[str, Any]]:
+        """Every record of a device in order of arrival."""
+        with self._reader() as db:
+            rows = db.execute(
+                f"SELECT {queries.COLUMNS} FROM data WHERE device=? ORDER BY number", (device.number,)
+            ).fetchall()
+        return [self._record(device, True, row) for row in rows]
+
+    def delete(self, device: Device, query: queries.Query) -> int:
+        """Remove the records a query selects. Returns how many."""
+        statement, arguments = queries.build(query, device.number, self._number, columns="number")
+        with self._transaction() as db:
+            return db.execute(
+                f"DELETE FROM data WHERE number IN (SELECT number FROM ({statement}))", arguments
+            ).rowcount
+
+    def edit(self, device: Device, edits: list[tuple[str, dict[str, Any]]]) -> int:
+        """Change fields of records by id, all or none. Returns how many records were there to change."""
+        store: dict[str, Callable[[Any], Any]] = {"value": _pack, "location": _location_text}
+        changed = 0
+        with self._transaction() as db:
+            for identity, fields in edits:
+                columns = "".join(f', "{name}"=?' for name in fields)
+                changed += db.execute(
+                    f"UPDATE data SET device=device{columns} WHERE number=? AND device=?",
+                    (
+                        *(store.get(name, lambda same: same)(content) for name, content in fields.items()),
+                        self._number(identity),
+                        device.number,
+                    ),
+                ).rowcount
+        return changed
