@@ -1,7 +1,8 @@
 """The HTTP side of the stand-in: TagoIO's routes, tokens and envelope over a Store.
 
-Every answer is `{"status": true, "result": …}` or `{"status": false, "message": …}` with a fitting HTTP status.
-Source: TagoIO API, "API Overview", "Sending Data", "Getting Data", "Deleting Data", "Managing Devices".
+Every answer is `{"status": true, "result": …}` or `{"status": false, "message": …}` with a fitting HTTP
+status. Source: TagoIO API, "API Overview", "Sending Data", "Getting Data", "Deleting Data", "Managing
+Devices".
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ def refused(status: int, message: str) -> Answer:
 class Traffic:
     """The one place that every request passes: it counts them, and may answer in the API's stead.
 
-    `.requests` and `.answers` (status: how many) are read by tests and by the simulation. `.intercept`, when set, is
-    called with the ASGI triple before the API and says by True that it has dealt with the request itself: faults on
-    request (delays, resets, lost answers) belong there.
+    `.requests` and `.answers` (status: how many) are read by tests and by the simulation. `.intercept`, when
+    set, is called with the ASGI triple before the API and says by True that it has dealt with the request
+    itself: faults on request (delays, resets, lost answers) belong there.
     """
 
     def __init__(self, app: ASGIApp):
@@ -118,26 +119,26 @@ async def read_body(request: Request) -> bytes:
 
 
 def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = time.time) -> FastAPI:
-    """The API over `store`. `clock` gives Unix seconds: arrival times, relative dates, minutes of the limits."""
+    """The API over `store`. `clock` gives Unix seconds, for arrival times, relative dates and limits."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
 
     def now() -> int:
         return int(clock() * 1000)
 
-    async def authorise(request: Request, need: str) -> Access:
+    def authorise(request: Request, need: str) -> Access:
         """What the request's token opens. Raises Refused 401."""
         for name in TOKEN_HEADERS:
             token = request.headers.get(name, "").strip()
             if token:
-                access = await run_in_threadpool(store.access, token)
+                access = store.access(token)  # a read of microseconds: not worth a thread
                 if access and access.permission in PERMISSIONS[need]:
                     return access
                 break
         raise Refused(401, "Authorization denied")
 
-    async def device_of(request: Request, need: str, route: str) -> Device:
+    def device_of(request: Request, need: str, route: str) -> Device:
         """The device whose token came with the request. Raises Refused 401, 403 or 429."""
-        access = await authorise(request, need)
+        access = authorise(request, need)
         if access.device is None:
             raise Refused(401, "Authorization denied")
         if not access.device.active:
@@ -160,7 +161,7 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
 
     @app.post("/data")
     async def post_data(request: Request) -> Answer:
-        device = await device_of(request, "write", "POST /data")
+        device = device_of(request, "write", "POST /data")
         body = rules.read_json(await read_body(request))
         arrival = now()
         records = rules.check_records(body, arrival)
@@ -172,12 +173,12 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
     @app.get("/data")
     @app.get("/data/{target}")
     async def get_data(request: Request, target: str = "") -> Answer:
-        device = await device_of(request, "read", "GET /data")
+        device = device_of(request, "read", "GET /data")
         return accepted(await run_in_threadpool(store.select, device, query_of(request, device, target)))
 
     @app.put("/data")
     async def put_data(request: Request) -> Answer:
-        device = await device_of(request, "write", "PUT /data")
+        device = device_of(request, "write", "PUT /data")
         body = rules.read_json(await read_body(request))
         if device.type == "immutable":
             raise Refused(400, "You cannot edit data on immutable device")
@@ -187,7 +188,7 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
     @app.delete("/data")
     @app.delete("/data/{target}")
     async def delete_data(request: Request, target: str = "") -> Answer:
-        device = await device_of(request, "delete", "DELETE /data")
+        device = device_of(request, "delete", "DELETE /data")
         if device.type == "immutable":
             raise Refused(400, "Data in immutable devices cannot be deleted")
         query = query_of(request, device, target, delete=True)
@@ -197,12 +198,12 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
 
     @app.get("/info")
     async def get_info(request: Request) -> Answer:
-        device = await device_of(request, "read", "GET /info")
+        device = device_of(request, "read", "GET /info")
         return accepted(store.info(device))
 
     @app.get("/device/params")
     async def get_params(request: Request) -> Answer:
-        device = await device_of(request, "read", "GET /device/params")
+        device = device_of(request, "read", "GET /device/params")
         asked = request.query_params.get("sent_status", "").lower()
         if asked not in ("", "true", "false"):
             raise Refused(400, "sent_status must be true or false")
@@ -210,7 +211,7 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
 
     @app.put("/device/params/{identity}")
     async def put_params(request: Request, identity: str) -> Answer:
-        device = await device_of(request, "write", "PUT /device/params")
+        device = device_of(request, "write", "PUT /device/params")
         await run_in_threadpool(store.mark_parameter_read, device, identity)
         return accepted("Params Successfully Updated")
 
@@ -227,6 +228,7 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
         return refused(error.status_code, error.detail)
 
     async def on_fault(request: Request, error: Exception) -> Answer:
+        _log.error("a fault of the stand-in's own in %s %s", request.method, request.url.path, exc_info=error)
         return refused(500, "Internal Server Error")
 
     async def on_gone(request: Request, error: Exception) -> Answer:

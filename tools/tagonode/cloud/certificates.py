@@ -1,8 +1,8 @@
-"""The stand-in's own CA: a root, an intermediate and a leaf, with the extensions and lifetimes of a public chain.
+"""The stand-in's own CA: root, intermediate and leaf, with the extensions and lifetimes of a public chain.
 
-The root is what a client pins; the server sends leaf and intermediate, as RFC 5246 section 7.4.2 wants. Profiles
-follow RFC 5280 section 4.2. The certificates become valid a day before they are made, so that a board whose clock is
-not set meets the same refusal here as in the field.
+The root is what a client pins; the server sends leaf and intermediate, as RFC 5246 section 7.4.2 wants.
+Profiles follow RFC 5280 section 4.2. The certificates become valid a day before they are made, so that a
+board whose clock is not set meets the same refusal here as in the field.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import ipaddress
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -102,10 +104,11 @@ def _alternative(host: str) -> x509.GeneralName:
 
 
 class CertificateAuthority:
-    """The chain, kept as PEM files in `folder`: made when it is not there, renewed when it is about to expire.
+    """The chain, kept as PEM files in `folder`: made when it is missing, renewed before it expires.
 
-    `root.pem`, `root.der`: for those who verify. `chain.pem`, `leaf.key`: for the server. The keys are readable by
-    their owner only. Root and intermediate are RSA-2048, the leaf P-256, which is what boards meet most.
+    `root.pem`, `root.der`: for those who verify. `chain.pem`, `leaf.key`: for the server. The keys are
+    readable by their owner only. Root and intermediate are RSA-2048, the leaf P-256, which is what boards
+    meet most.
     """
 
     def __init__(self, folder: Path, hosts: Sequence[str] = HOSTS):
@@ -136,11 +139,13 @@ class CertificateAuthority:
             chain = x509.load_pem_x509_certificates(self.chain_file.read_bytes())
             chain += x509.load_pem_x509_certificates(self.root_pem_file.read_bytes())
             leaf = chain[0]
+            for below, above in pairwise(chain):
+                below.verify_directly_issued_by(above)
             names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             key = serialization.load_pem_private_key(self.key_file.read_bytes(), None)
             if not self.root_der_file.exists() or key.public_key() != leaf.public_key():
                 return False
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError, TypeError, IndexError, InvalidSignature):
             return False
         soon = datetime.now(UTC) + timedelta(days=RENEW_DAYS)
         return set(names) >= {_alternative(host) for host in hosts} and all(

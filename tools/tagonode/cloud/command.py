@@ -10,10 +10,11 @@ from pathlib import Path
 
 
 def start_cloud_command(port: int = 0, db: str | Path | None = None, json: bool = False) -> int:
-    """Run the stand-in until SIGINT or SIGTERM and return the exit status: 0 when stopped, 1 when it cannot start.
+    """Run the stand-in until SIGINT or SIGTERM. Returns the exit status: 0 stopped, 1 could not start.
 
-    With `json` the first line on stdout is one object with url, ca (a PEM file's path), account_token, device_token
-    and page (null: there is none yet). `db` keeps data, CA and tokens. Only the main thread may call this.
+    With `json` the first line on stdout is one object with url, ca (a PEM file's path), account_token,
+    device_token and page (null: there is none yet). `db` keeps data, CA and tokens. Only the main thread may
+    call this.
     """
     ended = threading.Event()
     before = {

@@ -1,4 +1,4 @@
-"""Request limits: fixed windows of one clock minute, a route and a profile. Source: TagoIO API, "Rate Limits"."""
+"""Request limits: fixed windows of one clock minute for each route. Source: TagoIO API, "Rate Limits"."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tagonode.cloud.rules import Refused
 
 
 class RateLimits:
-    """How many requests a minute each route takes: `per_minute["POST /data"] = 250`. A route not named is free."""
+    """Requests a minute that each route takes: `per_minute["POST /data"] = 250`; others are free."""
 
     def __init__(self) -> None:
         self.per_minute: dict[str, int] = {}
@@ -14,7 +14,7 @@ class RateLimits:
         self._used: dict[str, int] = {}
 
     def take(self, route: str, now: int) -> None:
-        """Count one request at `now` ms. Over the limit raises Refused 429; the text says when to come back."""
+        """Count one request at `now` ms. Raises Refused 429, whose text says how long to wait."""
         limit = self.per_minute.get(route)
         if limit is None:
             return

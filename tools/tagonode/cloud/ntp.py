@@ -1,4 +1,4 @@
-"""A small time server for virtual boards: SNTP as RFC 4330 has it, packets of RFC 5905 section 7.3, on UDP."""
+"""A small time server for virtual boards: SNTP (RFC 4330) with the packet of RFC 5905 section 7.3, on UDP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOCAL = b"LOCL"  # reference identifier of an uncalibrated local clock
 
 
 def timestamp(seconds: float) -> int:
-    """The 64-bit NTP timestamp of a Unix time. The era is left out: 2036 wraps to 0 as RFC 4330 section 3 says."""
+    """The 64-bit NTP timestamp of a Unix time, without its era: 2036 wraps to 0 (RFC 4330 section 3)."""
     return round((seconds + NTP_TO_UNIX) * 2**32) & 0xFFFFFFFFFFFFFFFF
 
 
@@ -39,10 +39,11 @@ def answer(request: bytes, received: float, now: Callable[[], float]) -> bytes |
 
 
 class NtpServer:
-    """Answers on `host`:`port` (0: any free one) until `stop()`. `clock` gives Unix seconds; `.requests` counts."""
+    """Answers on `host`:`port` (0: any free one) until `stop()`. `clock` gives Unix seconds."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, clock: Callable[[], float] = time.time):
         self.requests = 0
+        self._stopping = False
         self._clock = clock
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -63,19 +64,20 @@ class NtpServer:
         while True:
             try:
                 request, peer = self._socket.recvfrom(512)
-                if not request and peer == self._socket.getsockname():
+                if self._stopping:
                     return
                 reply = answer(request, self._clock(), self._clock)
                 if reply:
                     self.requests += 1
                     self._socket.sendto(reply, peer)
-            except OSError:
-                if self._socket.fileno() < 0:
+            except OSError:  # an address that cannot be answered
+                if self._stopping:
                     return
 
     def stop(self) -> None:
         """Stop answering and free the port."""
         if self._socket.fileno() >= 0:
-            self._socket.sendto(b"", (self.host, self.port))  # wakes the thread, which knows its own address
+            self._stopping = True
+            self._socket.sendto(b"", (self.host, self.port))  # wakes the thread
             self._thread.join(5)
             self._socket.close()

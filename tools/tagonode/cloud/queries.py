@@ -1,4 +1,4 @@
-"""GET /data and DELETE /data: the query string read into a Query, and a Query turned into SQL. Pure functions.
+"""GET /data and DELETE /data: the query string read into a Query, and a Query turned into SQL, both pure.
 
 Source: TagoIO API, "Getting Data" and "Deleting Data"; both official SDKs for the spellings they send.
 """
@@ -218,9 +218,10 @@ def _filters(query: Query, number_of: Callable[[str], int]) -> tuple[str, list[A
 def build(
     query: Query, device: int, number_of: Callable[[str], int], columns: str = COLUMNS
 ) -> tuple[str, list[Any]]:
-    """(SQL, arguments) for a Query on the device with row number `device`. `number_of` maps a record's id to its row.
+    """(SQL, arguments) for a Query on the device with row number `device`.
 
-    Records come as `columns`, numbers as one row of one column, buckets as (start, value).
+    `number_of` gives the row number for a record's id. Records come as `columns`, numbers as one row of one
+    column, buckets as (start, value).
     """
     filters, arguments = _filters(query, number_of)
     named = f" AND variable IN ({_marks(query.variables)})" if query.variables else ""
@@ -238,12 +239,13 @@ def build(
         )
 
     order = "time, number" if query.ascending else "time DESC, number DESC"
+    one_variable = f"SELECT number FROM data WHERE device = ? AND variable = name.variable{filters}"
     if query.kind in ONE_PER_VARIABLE:
         need, pick = ONE_PER_VARIABLE[query.kind]
-        chosen = f"SELECT number FROM data WHERE device = ? AND variable = name.variable AND {need}{filters} ORDER BY {pick} LIMIT 1"
+        chosen = f"{one_variable} AND {need} ORDER BY {pick} LIMIT 1"
         limits: list[Any] = []
     elif len(query.variables) > 1:  # qty and skip count for each variable
-        chosen = f"SELECT number FROM data WHERE device = ? AND variable = name.variable{filters} ORDER BY {order} LIMIT ? OFFSET ?"
+        chosen = f"{one_variable} ORDER BY {order} LIMIT ? OFFSET ?"
         limits = [query.qty, query.skip]
     else:
         return f"SELECT {columns} FROM data WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?", [

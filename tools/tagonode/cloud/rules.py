@@ -3,7 +3,8 @@
 Pure functions without I/O. One bad record refuses the whole body, as the API does. Sizes given in kB by the
 documentation are read as thousands of bytes, the stricter way: what passes here passes there.
 
-Source: TagoIO API, "Sending Data" (field table and limits); TagoCore's input schemas for what the table leaves open.
+Source: TagoIO API, "Sending Data" (field table and limits); TagoCore's input schemas for what the table
+leaves open.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Refused(Exception):
 
 
 class Record(NamedTuple):
-    """One checked record, ready to store. `value` is str, int, float, bool or None; `location` is (lng, lat)."""
+    """One checked record. `value` is str, int, float, bool or None; `location` is (lng, lat)."""
 
     variable: str
     value: Any
@@ -70,7 +71,10 @@ def _constant(text: str) -> None:
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON value of a request body. Raises Refused 400: NaN and infinities are not JSON, numbers are doubles."""
+    """The JSON value of a request body, its numbers as doubles. NaN and infinities are not JSON.
+
+    Raises Refused 400.
+    """
     try:
         return json.loads(
             body.decode("utf-8"), parse_int=_integer, parse_float=_real, parse_constant=_constant
@@ -101,7 +105,7 @@ def _text(text: str) -> str:
 
 
 def check_variable(value: Any) -> str:
-    """The stored form of a variable's name: lower case. Raises ValueError saying what is wrong."""
+    """The stored form of a variable's name, lower case. Raises ValueError naming the fault."""
     if not isinstance(value, str):
         raise ValueError("is required and must be a string")
     name = _text(value).lower()
@@ -232,7 +236,10 @@ def _fields(item: Any, where: str) -> dict[str, Any]:
 
 
 def check_record(item: Any, now: int, default_group: str, where: str = "") -> Record:
-    """One record of a POST. `where` is put before the field's name in the text of a refusal. Raises Refused 400."""
+    """One record of a POST. `where` precedes the field's name in the text of a refusal.
+
+    Raises Refused 400.
+    """
     fields = _fields(item, where)
     try:
         variable = check_variable(item.get("variable"))
@@ -255,7 +262,7 @@ def new_id() -> str:
 
 
 def check_records(body: Any, now: int) -> list[Record]:
-    """Every record of a POST body, or none: the first bad one raises Refused 400 and says which it is and why."""
+    """Every record of a POST body, or none: the first bad one raises Refused 400, which names it."""
     if isinstance(body, dict):
         return [check_record(body, now, new_id())]
     if not isinstance(body, list):

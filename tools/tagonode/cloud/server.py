@@ -1,4 +1,4 @@
-"""`LocalCloud`: the stand-in running in threads of this process, with its CA, its database and its NTP server."""
+"""`LocalCloud`: the stand-in in threads of this process, with its CA, its database and its NTP server."""
 
 from __future__ import annotations
 
@@ -29,12 +29,9 @@ from tagonode.cloud.store import Device, Store
 KEEP_ALIVE_S = 180
 START_S = 15
 
-# the quiet one: what uvicorn tells about strange clients is not for the user of a simulation
-logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-
 
 class _Wire:
-    """Counts what goes over the listening socket, as Linux's TCP counts it: TLS records and handshakes included."""
+    """Counts what goes over the listening socket as Linux's TCP counts it, handshakes included."""
 
     # struct tcp_info: bytes_received is at 128, bytes_sent at 200, bytes_retrans at 208
     _FORMAT = struct.Struct("=128xQ64xQQ")
@@ -64,7 +61,7 @@ class _Protocol(H11Protocol):
 
     wire: _Wire
 
-    def connection_made(self, transport: Any) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         with self.wire.lock:
             self.wire.connections += 1
@@ -113,9 +110,10 @@ class LocalCloud:
             ...  # POST cloud.url + "/data" with Device-Token, trusting cloud.ca_der
             assert cloud.count(token) == 100
 
-    `port`, `ntp_port`: 0 for any free one. `db`: the database's file, whose CA and tokens are kept beside it and
-    which survives a killed process; without it everything is thrown away by `stop()`. `clock` gives the Unix seconds
-    that the API and NTP go by. Raises OSError when a port is taken and ValueError when `db` is no database of ours.
+    `port`, `ntp_port`: 0 for any free one. `db`: the database's file, whose CA and tokens are kept beside it
+    and which survives a killed process; without it everything is thrown away by `stop()`. `clock` gives the
+    Unix seconds that the API and NTP go by. Raises OSError when a port is taken and ValueError when `db` is
+    no database of ours.
     """
 
     def __init__(
@@ -159,6 +157,8 @@ class LocalCloud:
             raise
 
     def _start(self, listener: socket.socket) -> None:
+        # what uvicorn has to tell about strange clients is not for the user of a simulation
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         protocol = type("_CountingProtocol", (_Protocol,), {"wire": self._wire})
         config = uvicorn.Config(
             self.traffic,
@@ -198,7 +198,7 @@ class LocalCloud:
             with self._wire.lock:
                 self._wire.hellos += 1
 
-        context.sni_callback = hello  # type: ignore[assignment]
+        context.sni_callback = hello
         return context
 
     # -- where and with what -------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ class LocalCloud:
 
     @property
     def wire_bytes(self) -> tuple[int, int] | None:
-        """(up, down): bytes of TCP payload received and sent so far, TLS included; None where the system does not tell.
+        """(up, down): bytes of TCP payload received and sent so far, TLS included; None where nobody counts.
 
         Connections whose handshake failed are not in it, nor are the last bytes of a closing one.
         """

@@ -1,7 +1,7 @@
 """What the stand-in remembers: one SQLite file (WAL) with devices, tokens, parameters and data.
 
-A call that changes something has committed when it returns, and has changed everything or nothing. One writer at a
-time behind a lock; readers borrow connections of their own and never wait for the writer.
+A call that changes something has committed when it returns, and has changed everything or nothing. One writer
+at a time behind a lock; readers borrow connections of their own and never wait for the writer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ CREATE TABLE token (
     created_at INTEGER NOT NULL, expires_at INTEGER) WITHOUT ROWID;
 CREATE INDEX token_device ON token (device);
 CREATE TABLE parameter (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, device INTEGER NOT NULL REFERENCES device ON DELETE CASCADE,
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    device INTEGER NOT NULL REFERENCES device ON DELETE CASCADE,
     key TEXT NOT NULL, value TEXT NOT NULL, sent INTEGER NOT NULL);
 CREATE INDEX parameter_device ON parameter (device);
 -- value has no affinity: a number stays a number, a text a text; a boolean is the one-byte blob 0 or 1
@@ -104,8 +105,8 @@ def _location_text(location: tuple[Any, Any] | None) -> str | None:
 
 
 class Store:
-    """The database in the file `path`. `durable=False` leaves out the flush to the disk at each commit: enough for a
-    file that is thrown away, and still safe against a killed process."""
+    """The database in the file `path`. `durable=False` leaves out the flush to the disk at each commit:
+    enough for a file that is thrown away, and still safe against a killed process."""
 
     def __init__(self, path: Path, durable: bool = True):
         self.path = Path(path)
@@ -114,6 +115,7 @@ class Store:
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._closed = False
         try:
+            self.path.touch(mode=0o600)  # it holds tokens
             self._writer = self._connect()
             version = self._writer.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
@@ -123,7 +125,7 @@ class Store:
             self._writer.execute("PRAGMA journal_mode=WAL")
             if version == 0:
                 self._create()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise ValueError(
                 f"{path} cannot be used as the stand-in's database ({error}); name another file"
             ) from error
@@ -200,8 +202,8 @@ class Store:
     ) -> tuple[str, str]:
         """Add a device and its first token. Returns (id, token).
 
-        `fields`: description, tags (list), network, connector, serie_number, payload_decoder, active, visible,
-        chunk_period and chunk_retention (immutable devices only; month and 36 when left out).
+        `fields`: description, tags (list), network, connector, serie_number, payload_decoder, active,
+        visible, chunk_period and chunk_retention (immutable devices only; month and 36 when left out).
         """
         if type not in ("immutable", "mutable"):
             raise ValueError(f"type must be immutable or mutable, not {type!r}")
@@ -268,13 +270,13 @@ class Store:
         return token
 
     def access(self, token: str) -> Access | None:
-        """What `token` opens, or None when it is unknown or has expired. Newer tokens may carry a short prefix."""
+        """What `token` opens; None when it is unknown or has expired. It may carry a short prefix."""
         spellings = [token, *(token[len(prefix) :] for prefix in _PREFIXES if token.startswith(prefix))]
         marks = ",".join("?" * len(spellings))
         with self._reader() as db:
             row = db.execute(
-                "SELECT kind, permission, expires_at, device.* FROM token LEFT JOIN device ON number = token.device "
-                f"WHERE token IN ({marks})",
+                "SELECT kind, permission, expires_at, device.* FROM token "
+                f"LEFT JOIN device ON number = token.device WHERE token IN ({marks})",
                 spellings,
             ).fetchone()
         if row is None or (row[2] is not None and row[2] <= self._now()):
@@ -285,9 +287,10 @@ class Store:
         """The first token of the device that was made first, or None in a store without devices."""
         with self._reader() as db:
             row = db.execute(
-                "SELECT token FROM token WHERE device = (SELECT min(number) FROM device) ORDER BY created_at LIMIT 1"
+                "SELECT token FROM token WHERE device = (SELECT min(number) FROM device) "
+                "ORDER BY created_at LIMIT 1"
             ).fetchone()
-        return row and row[0]
+        return str(row[0]) if row else None
 
     def info(self, device: Device) -> dict[str, Any]:
         """The answer to GET /info."""
@@ -311,7 +314,7 @@ class Store:
         for name in ("last_input", "created_at", "updated_at"):
             if answer[name] is not None:
                 answer[name] = times.iso8601(answer[name])
-        return answer
+        return {name: content for name, content in answer.items() if content is not None}
 
     # -- parameters ----------------------------------------------------------------------------------------
 
@@ -319,7 +322,8 @@ class Store:
         """The configuration parameters of a device, all of them or those whose `sent` is the given one."""
         with self._reader() as db:
             rows = db.execute(
-                "SELECT id, key, value, sent FROM parameter WHERE device=? AND (? IS NULL OR sent=?) ORDER BY number",
+                "SELECT id, key, value, sent FROM parameter "
+                "WHERE device=? AND (? IS NULL OR sent=?) ORDER BY number",
                 (device.number, sent, sent),
             ).fetchall()
         return [{"id": i, "key": key, "value": value, "sent": bool(read)} for i, key, value, read in rows]
@@ -352,7 +356,7 @@ class Store:
     # -- data ----------------------------------------------------------------------------------------------
 
     def add(self, device: Device, records: list[Record], now: int) -> None:
-        """Store all records of one POST, or none. They are on the disk when this returns. Raises Refused 400."""
+        """Store all records of one POST, or none; they are on the disk on return. Raises Refused 400."""
         rows = [
             (
                 device.number,
@@ -410,7 +414,8 @@ class Store:
         with self._reader() as db:
             rows = db.execute(statement, arguments).fetchall()
         if query.kind in queries.NUMBERS:
-            return _unpack(rows[0][0] or 0)
+            total: int | float = _unpack(rows[0][0] or 0)
+            return total
         if query.kind == "aggregate":
             return [{"time": queries.bucket_time(start), "value": _unpack(value)} for start, value in rows]
         return [self._record(device, query.details, row) for row in rows]

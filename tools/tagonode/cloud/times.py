@@ -137,7 +137,7 @@ def parse_bound(text: str, now: int, end: bool, zone: tzinfo = UTC) -> int:
 
 
 def start_of_period(moment: datetime, period: str) -> datetime:
-    """The first instant of the calendar `period` (day, week from Monday, month, quarter, year) around `moment`, UTC."""
+    """The first instant of the day, week (from Monday), month, quarter or year around `moment`, in UTC."""
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     if period == "week":
         return day - timedelta(days=day.weekday())
