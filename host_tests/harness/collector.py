@@ -143,5 +143,14 @@ def _tmp(item: DeviceItem, job: Job, stack: contextlib.ExitStack) -> dict:
     return {"image": str(image), **geometry}
 
 
+def _net(item: DeviceItem, job: Job, stack: contextlib.ExitStack) -> dict:
+    from .network import Network
+
+    plain = (
+        item.case["given"].get("net") or item.test["marks"].get("network") or {"script": [], "options": {}}
+    )
+    return stack.enter_context(Network(*plain["script"], **plain["options"])).describe()
+
+
 # name -> function(item, job, stack) that starts it in this process and gives the JSON for guest/fixtures.py
-FIXTURES = {"tmp": _tmp}
+FIXTURES = {"net": _net, "tmp": _tmp}

@@ -6,6 +6,10 @@ import sys
 def make(name, given):
     if name == "tmp":
         return _tmp(given)
+    if name == "net":
+        from harness import Net
+
+        return Net(given)
     raise ValueError(f"no fixture called {name!r}")
 
 
