@@ -26,8 +26,8 @@ def test_bme280(seed):
             single_t = bmp280.temperature(tp1, Int(adc_t))
             exact_p = bmp280.pressure(tp, adc_p, exact_t * 5120)
             single_p = bmp280.pressure(tp1, Int(adc_p), single_t * 5120)
-            exact_h = bme280.humidity(tp[12], h, adc_h, exact_t * 5120)
-            single_h = bme280.humidity(tp1[12], h1, Int(adc_h), single_t * 5120)
+            exact_h = bme280.humidity(tp + h, adc_h, exact_t * 5120)
+            single_h = bme280.humidity(tp1 + h1, Int(adc_h), single_t * 5120)
             assert isinstance(single_t, Single) and isinstance(single_p, Single)
             for i, (a, b) in enumerate(((exact_t, single_t), (exact_p, single_p), (exact_h, single_h))):
                 worst[i] = max(worst[i], abs(a - float(b)))

@@ -40,6 +40,7 @@ def make_rig(kind, seed=1, trim=None, address=0x76):
             lambda rig: Registers(address, {0xD0: 0x55}, 0x80),  # a BMP180
         ),
         twin=lambda rig: chip(rig.environment, rig.clock.seconds, address=address, seed=seed + 1),
+        patience_ms=60,
     )
 
 
@@ -66,6 +67,11 @@ def test_worked_example_of_the_datasheet():
     frame = b"\x00\x24\xa0\x00" + bytes((415148 >> 12, 415148 >> 4 & 255, 415148 << 4 & 240))
     frame += bytes((519888 >> 12, 519888 >> 4 & 255, 519888 << 4 & 240))
     assert bmp280.decode(c, frame) == pytest.approx((25.0825, 1006.5327), abs=0.0005)
+
+
+def test_t1_and_p1_are_unsigned_and_the_rest_is_signed():
+    words = (65535, -32768, -1, 40000, -2, -3, -4, -5, -6, -7, -8, -9, 255)
+    assert bmp280.calibration(struct.pack("<HhhHhhhhhhhhxB", *words)) == words
 
 
 @pytest.mark.parametrize("h4", (-2048, -1, 0, 0x123, 2047))
@@ -168,6 +174,34 @@ def test_refuses_a_blank_calibration(low, high, byte):
     assert "calibration" in rig.said
     rig.chip.lie = {}
     rig.must_recover()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@harness.heap("512K")
+def test_whatever_state_the_chip_was_left_in(kind):
+    rig = make_rig(kind)
+    rig.chip.write(b"\xf2\x05\xf5\x1c\xf4\xb7")  # normal mode, filter on, all × 16
+    rig.clock.sleep_ms(1000)
+    rig.chip.spoil()
+    rig.must_read()
+
+
+@harness.heap("512K")
+def test_a_poll_ends_when_ticks_wrap_and_when_they_stand_still():
+    for wrap_after_ms in range(0, 40, 2):
+        rig = make_rig("bmp280")
+        rig.clock.wrap_after(wrap_after_ms)
+        rig.must_read()
+        rig.chip.lie = {0xF3: 0x08}
+        rig.must_fail()
+    rig = make_rig("bmp280")
+    rig.must_read()
+    rig.chip.lie = {0xF3: 0x08}
+    rig.driver.start()
+    rig.clock.ticks_ms = lambda: 7
+    with pytest.raises(SensorError, match="never finishes"):
+        rig.driver.read()
+    assert rig.bus.transfers < 2000
 
 
 @harness.heap("512K")

@@ -22,7 +22,7 @@ class SensorError(OSError):
 
 
 class Sensor:
-    """Base of all drivers: a subclass gives CHANNELS, _start() -> ms and _read() -> tuple.
+    """Base of all drivers: a subclass gives CHANNELS, _read() -> tuple and, unless it is 0, _start() -> ms.
 
     Both may raise SensorError("what is wrong"); start() and read() put the chip's name before it and the
     remedy after it, turn errors of the bus and of the arithmetic into SensorError too, and clear _ready, upon
@@ -46,6 +46,9 @@ class Sensor:
         """start(), a blocking sleep, read(). For scripts; the agent waits without blocking."""
         time.sleep_ms(self.start())
         return self.read()
+
+    def _start(self) -> int:
+        return 0
 
     def _guarded(self, step):
         try:

@@ -18,15 +18,12 @@ class BATTERY(Sensor):
     """
 
     CHANNELS = (("battery", "V"),)
-    _REMEDY = "check pin, divider and ratio; on ESP32 take a pin of ADC1"  # ADC2 raises while Wi-Fi is on
+    _REMEDY = "check divider and pin (ESP32: ADC1)"  # ADC2 raises while Wi-Fi is on
 
     def __init__(self, adc, ratio: float = 2.0, reference: float = 3.3):
         self._adc = adc
         self._ratio = ratio
         self._reference = reference
-
-    def _start(self) -> int:
-        return 0
 
     def _read(self) -> tuple:
         level = self._adc.read_u16()

@@ -24,12 +24,12 @@ def calibration(block: bytes) -> tuple:
     return h2, h3, e4 << 4 | e5 & 15, e6 << 4 | e5 >> 4, h6
 
 
-def humidity(h1: int, c: tuple, adc: int, t_fine: float) -> float:
-    """Relative humidity in %, clamped to 0 … 100 (floating point, 8.1)."""
+def humidity(c: tuple, adc: int, t_fine: float) -> float:
+    """Relative humidity in %, clamped to 0 … 100 (floating point, 8.1). c: (T1 … P9, H1, H2 … H6)."""
     v = t_fine - 76800
-    h = adc - (c[2] * 64 + c[3] / 16384 * v)
-    h *= c[0] / 65536 * (1 + c[4] / 67108864 * v * (1 + c[1] / 67108864 * v))
-    return min(max(h * (1 - h1 * h / 524288), 0.0), 100.0)
+    h = adc - (c[15] * 64 + c[16] / 16384 * v)
+    h *= c[13] / 65536 * (1 + c[17] / 67108864 * v * (1 + c[14] / 67108864 * v))
+    return min(max(h * (1 - c[12] * h / 524288), 0.0), 100.0)
 
 
 class BME280(BMP280):
@@ -41,16 +41,13 @@ class BME280(BMP280):
 
     def _initialise(self):
         super()._initialise()
-        self._ready = False
-        self._calibration_h = calibration(self._trimming(_CALIB_H, 7))
+        self._calibration += calibration(self._trimming(_CALIB_H, 7))
         self._write(_CTRL_HUM, 1)  # takes effect with the next write of ctrl_meas (5.4.3)
-        self._ready = True
 
     def _decode(self, frame: bytes) -> tuple:
         celsius, hectopascal = decode(self._calibration, frame)
         adc = frame[10] << 8 | frame[11]
         # 0x8000: not measured, or ctrl_hum was lost (5.4.3, 4).
         if adc in (0, 0x8000, 0xFFFF):
-            raise SensorError(f"humidity result {adc:#x} is no measurement")
-        percent = humidity(self._calibration[12], self._calibration_h, adc, celsius * 5120)
-        return celsius, percent, hectopascal
+            raise SensorError(f"{adc:#x} is no measurement")
+        return celsius, humidity(self._calibration, adc, celsius * 5120), hectopascal

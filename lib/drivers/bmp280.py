@@ -46,7 +46,7 @@ def result(frame: bytes, at: int) -> int:
     adc = frame[at] << 12 | frame[at + 1] << 4 | frame[at + 2] >> 4
     # Conversions of 16 bits leave the four lowest bits zero, also at the upper rail.
     if adc == 0x80000 or not 0xF < adc < 0xFFFF0:
-        raise SensorError(f"result {adc:#x} is no measurement")
+        raise SensorError(f"{adc:#x} is no measurement")
     return adc
 
 
@@ -104,29 +104,25 @@ class BMP280(Sensor):
         if min(block) == max(block):
             raise SensorError("blank calibration")
         if block != self._bus.readfrom_mem(self._address, register, length):
-            raise SensorError("two reads differ (long wires, weak pull-ups)")
+            raise SensorError("reads differ (wires too long?)")
         return block
 
     def _initialise(self):
-        self._ready = False
         chip_id = self._bus.readfrom_mem(self._address, _ID, 1)[0]
         if chip_id != self._CHIP_ID:
-            raise SensorError(f"chip id {chip_id:#x} (BMP280 has 0x58, BME280 0x60): use that chip's driver")
+            raise SensorError(f"chip id {chip_id:#x} (0x58: use bmp280, 0x60: use bme280)")
         # The calibration is loaded from NVM by a reset, so a reset also repairs what a brown-out spoilt.
         self._write(_RESET, 0xB6)
-        for _ in range(5):
-            time.sleep_ms(3)  # start-up takes up to 2 ms (BMP 1, BME 1.1), without which it may not answer
-            if not self._bus.readfrom_mem(self._address, _STATUS, 1)[0] & _IM_UPDATE:
-                break
-        else:
+        time.sleep_ms(4)  # start-up takes 2 ms (BMP 1, BME 1.1), in which it need not answer
+        if self._bus.readfrom_mem(self._address, _STATUS, 1)[0] & _IM_UPDATE:
             raise SensorError("stays in reset")
         self._calibration = calibration(self._trimming(_CALIB, 26))
         self._write(_CONFIG, _MARK)
-        self._ready = True
 
     def _start(self) -> int:
         if not self._ready:
             self._initialise()
+            self._ready = True
         self._ctrl_meas[0] ^= _ALTERNATE
         self._bus.writeto_mem(self._address, _CTRL_MEAS, self._ctrl_meas)
         self._started = True

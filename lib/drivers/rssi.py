@@ -18,9 +18,6 @@ class RSSI(Sensor):
     def __init__(self, wlan):
         self._wlan = wlan
 
-    def _start(self) -> int:
-        return 0
-
     def _read(self) -> tuple:
         dbm = self._wlan.status("rssi")
         # 0 is what drivers of the radio report without a link.

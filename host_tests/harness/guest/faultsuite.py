@@ -27,8 +27,11 @@ class Clock:
 
     def __init__(self, wrap_after_ms=3):
         self.us = 0
-        self.slept_ms = 0
-        self._ticks_at_0 = _TICKS - wrap_after_ms
+        self.wrap_after(wrap_after_ms)
+
+    def wrap_after(self, ms):
+        """Ticks wrap that long after now."""
+        self._ticks_at_0 = _TICKS - ms - self.us // 1000
 
     def seconds(self):
         return self.us / 1e6
@@ -38,7 +41,6 @@ class Clock:
 
     def sleep_ms(self, ms):
         self.us += ms * 1000
-        self.slept_ms += ms
 
     def ticks_ms(self):
         return (self._ticks_at_0 + self.us // 1000) % _TICKS
@@ -356,7 +358,7 @@ def ticks_wrap(make):
     rig.must_read()
     for wrap_after_ms in range(rig.clock.us // 1000 + 2):
         rig = make()
-        rig.clock._ticks_at_0 = _TICKS - wrap_after_ms
+        rig.clock.wrap_after(wrap_after_ms)
         rig.must_read()
         rig.must_read()
 

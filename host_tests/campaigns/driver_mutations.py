@@ -1,0 +1,165 @@
+"""Seeds bugs that drivers are known for, one at a time, and shows which test notices each.
+
+    .venv/bin/python host_tests/campaigns/driver_mutations.py [WORD]     # only those with WORD in the name
+
+Works on a copy of the tree, under CPython alone. Exit status 1 when a bug goes unnoticed.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# (what is wrong, file in lib/drivers, text, what the bug makes of it)
+MUTATIONS = [
+    ("T1 read as signed", "bmp280", '"<HhhHhhhhhhhhxB"', '"<hhhHhhhhhhhhxB"'),
+    ("P1 read as signed", "bmp280", '"<HhhHhhhhhhhhxB"', '"<HhhhhhhhhhhhxB"'),
+    ("P2 … P9 read as unsigned", "bmp280", '"<HhhHhhhhhhhhxB"', '"<HhhHHHHHHHHHxB"'),
+    ("H1 from the wrong byte", "bmp280", "hhhxB", "hhhBx"),
+    ("big-endian trimming", "bmp280", '"<Hhh', '">Hhh'),
+    ("result shifted by one nibble too few", "bmp280", "frame[at + 2] >> 4", "frame[at + 2]"),
+    ("temperature read from the pressure registers", "bmp280", "result(frame, 7)", "result(frame, 4)"),
+    ("0x80000 taken for a result", "bmp280", "adc == 0x80000 or not", "not"),
+    ("lower rail taken for a result", "bmp280", "not 0xF < adc", "not -1 < adc"),
+    ("upper rail taken for a result", "bmp280", "< 0xFFFF0:", "< 0x100000:"),
+    ("t_fine of another scale", "bmp280", "celsius * 5120)", "celsius * 512)"),
+    ("P4 scaled wrongly", "bmp280", "c[6] * 65536", "c[6] * 32768"),
+    ("P9 left out", "bmp280", "c[11] * p * p / 2147483648 + ", ""),
+    ("pascal for hectopascal", "bmp280", "/ 16) / 100", "/ 16)"),
+    (
+        "out of range goes unnoticed",
+        "bmp280",
+        "if not (-41 < celsius < 86 and 299 < hectopascal < 1101)",
+        "if False",
+    ),
+    ("chip id not checked", "bmp280", "if chip_id != self._CHIP_ID", "if False"),
+    ("no reset", "bmp280", "self._write(_RESET, 0xB6)", "pass"),
+    ("im_update not awaited", "bmp280", "time.sleep_ms(4)", "pass"),
+    (
+        "trimming read once",
+        "bmp280",
+        "if block != self._bus.readfrom_mem(self._address, register, length)",
+        "if False",
+    ),
+    ("blank trimming accepted", "bmp280", "if min(block) == max(block)", "if False"),
+    (
+        "settings not read back",
+        "bmp280",
+        "if (frame[1] ^ self._ctrl_meas[0]) & 0xFC or frame[2] != _MARK",
+        "if False",
+    ),
+    ("config not read back", "bmp280", " or frame[2] != _MARK", ""),
+    ("ctrl_meas not read back", "bmp280", "(frame[1] ^ self._ctrl_meas[0]) & 0xFC or ", ""),
+    ("same settings each time", "bmp280", "self._ctrl_meas[0] ^= _ALTERNATE", "pass"),
+    ("conversion never started", "bmp280", "_FORCED = const(0x25)", "_FORCED = const(0x24)"),
+    ("normal mode", "bmp280", "_FORCED = const(0x25)", "_FORCED = const(0x27)"),
+    (
+        "typical time instead of the longest",
+        "bmp280",
+        "_CONVERSION_MS = const(13)",
+        "_CONVERSION_MS = const(9)",
+    ),
+    ("status not looked at", "bmp280", "if not frame[0] & (_MEASURING | _IM_UPDATE)", "if True"),
+    ("poll without end", "bmp280", "for _ in range(_POLLS)", "while 1"),
+    (
+        "poll by the clock alone, subtracting ticks",
+        "bmp280",
+        "time.ticks_diff(time.ticks_ms(), began)",
+        "time.ticks_ms() - began",
+    ),
+    ("no re-initialisation after a failure", "__init__", "self._ready = False\n        raise", "raise"),
+    ("errors of the bus let through", "__init__", "except OSError as error", "except KeyError as error"),
+    ("errors of the arithmetic let through", "__init__", "(ArithmeticError, ValueError)", "KeyError"),
+    ("read() without start() answers", "bmp280", "if not self._started", "if False"),
+    ("ctrl_hum never written", "bme280", "self._write(_CTRL_HUM, 1)", "pass"),
+    ("H4 read as unsigned", "bme280", '"<hBbBbb"', '"<hBBBbb"'),
+    ("H5 read as unsigned", "bme280", '"<hBbBbb"', '"<hBbBBb"'),
+    (
+        "nibbles of 0xE5 swapped",
+        "bme280",
+        "e4 << 4 | e5 & 15, e6 << 4 | e5 >> 4",
+        "e4 << 4 | e5 >> 4, e6 << 4 | e5 & 15",
+    ),
+    ("H6 read as unsigned", "bme280", '"<hBbBbb"', '"<hBbBbB"'),
+    ("H3 read as signed", "bme280", '"<hBbBbb"', '"<hbbBbb"'),
+    (
+        "humidity not clamped below",
+        "bme280",
+        "max(h * (1 - c[12] * h / 524288), 0.0)",
+        "h * (1 - c[12] * h / 524288)",
+    ),
+    ("humidity not clamped above", "bme280", ", 100.0)", ", 200.0)"),
+    ("humidity 0x8000 taken for a result", "bme280", "(0, 0x8000, 0xFFFF)", "(0, 0xFFFF)"),
+    ("humidity not temperature-compensated", "bme280", "v = t_fine - 76800", "v = 0"),
+    ("channels in another order", "bme280", "celsius * 5120), hectopascal", "celsius * 5120), celsius"),
+    ("ratio left out", "battery", " * self._ratio / 4", " / 4"),
+    ("rail taken for a voltage", "battery", "0x100 < level < 0xFFF0", "-1 < level < 0x1FFFF"),
+    ("first sample only", "battery", "sample() + sample() + sample() + sample()", "4 * sample()"),
+    ("no link taken for 0 dBm", "rssi", "-128 < dbm < 0", "-128 < dbm <= 0"),
+]
+
+
+def tests_of(file: str) -> list[str]:
+    shared = file in ("__init__", "bmp280", "bme280")
+    own = ["host_tests/device/test_bme280.py", "host_tests/test_driver_oracles.py"] if shared else []
+    return own or [f"host_tests/device/test_{file}.py"]
+
+
+def run(tree: Path, file: str) -> list[str]:
+    """Names of the tests that fail."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not micropython",
+        "--tb=no",
+    ]
+    ran = subprocess.run(
+        [*command, *tests_of(file)], cwd=tree, capture_output=True, text=True, timeout=600, check=False
+    )
+    failed = re.findall(
+        r"^(?:FAILED|ERROR) \S*?(test_\w+\.py)(?:::(.*?))?(?: - .*)?$", ran.stdout, re.MULTILINE
+    )
+    if ran.returncode and not failed:
+        raise SystemExit(f"pytest itself failed:\n{ran.stdout}{ran.stderr}")
+    return [test.replace("cpython-", "") or file for file, test in failed]
+
+
+def main() -> int:
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    unnoticed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for name in ("lib", "firmware", "boards", "host_tests", "tools", "pyproject.toml"):
+            source = REPOSITORY / name
+            if source.is_dir():
+                shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            elif source.exists():
+                shutil.copy(source, tree / name)
+        for bug, file, text, becomes in MUTATIONS:
+            if word not in bug:
+                continue
+            path = tree / "lib" / "drivers" / f"{file}.py"
+            sound = path.read_text()
+            if text not in sound:
+                raise SystemExit(f"{bug}: {file}.py no longer has {text!r}: bring the mutation up to date")
+            path.write_text(sound.replace(text, becomes))
+            failed = run(tree, file)
+            path.write_text(sound)
+            unnoticed += not failed
+            seen = f"{len(failed):3} tests, first {failed[0]}" if failed else "NOBODY NOTICED"
+            print(f"{file:9} {bug:46} {seen}", flush=True)
+    print(f"{unnoticed} unnoticed")
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
