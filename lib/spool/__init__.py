@@ -1,0 +1,1 @@
+from spool.queue import Spool, SpoolError

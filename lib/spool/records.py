@@ -1,0 +1,365 @@
+"""The bytes of a record, and the search for good records in a file. FORMAT.md is the reference.
+
+Belongs here: what a record looks like. Does not belong here: which files there are, what is queued, when to write.
+"""
+
+import json
+from binascii import crc32
+from struct import pack, unpack
+
+from micropython import const
+
+SAMPLE = const(0)  # kinds below 0x80 are samples: the kind byte holds their flags
+CONTEXT = const(0x80)
+STATE = const(0x81)
+REJECT = const(0x82)
+RECORD_MAX = const(8192)  # bytes of the longest body
+
+_EXCEPTIONS = const(1)
+_UNSTAMPED = const(2)
+_ESTIMATED = const(4)
+_LOCATION = const(8)
+_METADATA = const(16)
+_FLAGS = const(32)  # the first value which is no set of flags
+
+_NONE = const(0)
+_FALSE = const(1)
+_TRUE = const(2)
+_INT = const(3)
+_DECIMAL = const(4)
+_FLOAT32 = const(5)
+_FLOAT64 = const(6)
+_TEXT = const(7)
+
+
+def put(out: bytearray, n: int) -> None:
+    """Appends an unsigned LEB128 number."""
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    out.append(n)
+
+
+def put_signed(out: bytearray, n: int) -> None:
+    """Appends a signed number: 0, -1, 1, -2 … become 0, 1, 2, 3 …"""
+    put(out, n << 1 if n >= 0 else ~(n << 1))
+
+
+def put_text(out: bytearray, text: str) -> None:
+    raw = text.encode()
+    put(out, len(raw))
+    out.extend(raw)
+
+
+def seal(body: bytearray, seed: int = 0) -> bytes:
+    """A whole record: length, body, CRC-32 of both started from `seed`. Raises ValueError when it is too long."""
+    if len(body) > RECORD_MAX:
+        raise ValueError("sample of %d bytes: the spool stores at most %d" % (len(body), RECORD_MAX))
+    out = bytearray()
+    put(out, len(body))
+    out.extend(body)
+    out.extend(pack("<I", crc32(out, seed)))
+    return out
+
+
+def _decimal(value: float, scale: int) -> int:
+    """The integer n with n / scale == value exactly, or None."""
+    n = value * scale
+    if -1e9 < n < 1e9:  # false for NaN too
+        n = round(n)
+        if n / scale == value:
+            return n
+    return None
+
+
+def put_value(out: bytearray, value: object, scale: int) -> None:
+    """Appends one value with its type, whatever it is. Raises ValueError for a type that cannot be stored."""
+    if value is None:
+        out.append(_NONE)
+    elif value is False:
+        out.append(_FALSE)
+    elif value is True:
+        out.append(_TRUE)
+    elif isinstance(value, int):
+        out.append(_INT)
+        put_signed(out, value)
+    elif isinstance(value, float):
+        n = _decimal(value, scale)
+        if n is not None:
+            out.append(_DECIMAL)
+            put_signed(out, n)
+            return
+        try:
+            raw = pack("<f", value)
+        except OverflowError:  # CPython; MicroPython packs an infinity
+            raw = pack("<f", 0.0)
+        if unpack("<f", raw)[0] == value or value != value:
+            out.append(_FLOAT32)
+        else:
+            raw = pack("<d", value)
+            out.append(_FLOAT64)
+        out.extend(raw)
+    elif isinstance(value, str):
+        out.append(_TEXT)
+        put_text(out, value)
+    else:
+        raise ValueError("a value must be a number, text, True, False or None")
+
+
+class Context:
+    """What the samples of one segment have in common.
+
+    base: sequence of its first sample. total: readings sampled before it. time, every: a sample's time is expected at
+    time + (sequence - base) * every, in ms. tag: text of 6. channels: tuple of (variable, unit, decimals).
+    """
+
+    def __init__(self, base: int, total: int, time: int, every: int, tag: str, channels: tuple):
+        self.base = base
+        self.total = total
+        self.time = time
+        self.every = every
+        self.tag = tag
+        self.channels = channels
+        self.scales = [10**c[2] for c in channels]
+        self.seed = 0
+
+    def encode(self) -> bytes:
+        """Its record. Sets `seed`, from which the CRCs of the segment's samples start."""
+        out = bytearray((CONTEXT,))
+        for n in (self.base, self.total, self.time, self.every):
+            put(out, n)
+        put_text(out, self.tag)
+        put(out, len(self.channels))
+        for variable, unit, decimals in self.channels:
+            put_text(out, variable)
+            put_text(out, unit)
+            out.append(decimals)
+        self.seed = crc32(out)
+        return seal(out)
+
+
+class Sample:
+    """One pass over the sensors, as `peek` hands it out: the same object again and again.
+
+    sequence: from 1. time: Unix ms, or None: then `mono` ms after the start of opening `boot`. estimated: the clock was
+    not sure. channels: (variable, unit, decimals) each. values: one a channel, None where there is nothing to send.
+    location, metadata: what was given to `append`, or None.
+    """
+
+    def __init__(self):
+        self.values = []
+
+
+class Scan:
+    """Walks over the good records of one file, in constant memory, whatever bytes it holds.
+
+    read(at, buffer) -> count fills the buffer from the file. window: bytes held at a time. base: what a context must start at, None for any.
+    After a true `step()`: kind; start, stop: where the record lies in `buffer`; at: file position of the next.
+    """
+
+    def __init__(self, read, window: int, base: int = None, at: int = 0):
+        self.read = read
+        self.base = base
+        self.at = at
+        self.context = None
+        self.damaged = False
+        self.buffer = bytearray(window)
+        self.offset = self.filled = 0  # the part of the file in the buffer
+        self.i = 0
+
+    def _load(self, at: int, size: int) -> int:
+        if len(self.buffer) < size:
+            self.buffer = bytearray(size)
+        self.offset = at
+        self.filled = self.read(at, self.buffer)
+        return self.filled
+
+    def step(self) -> bool:
+        at = self.at
+        while True:
+            i = at - self.offset
+            if i < 0 or i + 3 > self.filled:
+                i = 0
+                if self._load(at, 0) < 6:
+                    if self.filled:
+                        self.damaged = True
+                    self.at = at
+                    return False
+            buffer = self.buffer
+            start = i
+            size = buffer[i]
+            i += 1
+            if size > 127:
+                size = size & 127 | buffer[i] << 7
+                i += 1
+            stop = i + size + 4
+            kind = buffer[i]
+            if 0 < size <= RECORD_MAX and (kind < _FLAGS or CONTEXT <= kind <= REJECT):
+                if stop > self.filled and (start or self.filled == len(buffer)):
+                    self._load(at, stop - start)
+                    buffer = self.buffer
+                    i -= start
+                    stop -= start
+                    start = 0
+                if stop <= self.filled:
+                    view = memoryview(buffer)
+                    seed = 0
+                    if kind < _FLAGS:
+                        seed = self.context.seed if self.context else -1
+                    if seed >= 0 and crc32(view[start : stop - 4], seed) == unpack("<I", view[stop - 4 : stop])[0]:
+                        self.i = i + 1
+                        self.kind = kind
+                        self.start = start
+                        self.stop = stop
+                        self.at = at + stop - start
+                        if kind != CONTEXT or self._context(crc32(view[i : stop - 4])):
+                            return True
+            at += 1
+            self.damaged = True
+
+    def get(self) -> int:
+        """The next unsigned number of the record."""
+        buffer = self.buffer
+        i = self.i
+        byte = buffer[i]
+        i += 1
+        n = byte & 127
+        shift = 7
+        while byte > 127:
+            byte = buffer[i]
+            i += 1
+            n |= (byte & 127) << shift
+            shift += 7
+        self.i = i
+        return n
+
+    def get_signed(self) -> int:
+        n = self.get()
+        return ~(n >> 1) if n & 1 else n >> 1
+
+    def get_raw(self, size: int) -> bytes:
+        i = self.i
+        self.i = i + size
+        return bytes(memoryview(self.buffer)[i : i + size])
+
+    def get_text(self) -> str:
+        return str(self.get_raw(self.get()), "utf-8")
+
+    def get_value(self, scale: int) -> object:
+        tag = self.get()
+        if tag == _NONE:
+            return None
+        if tag <= _TRUE:
+            return tag == _TRUE
+        if tag == _TEXT:
+            return self.get_text()
+        if tag == _FLOAT32:
+            return unpack("<f", self.get_raw(4))[0]
+        if tag == _FLOAT64:
+            return unpack("<d", self.get_raw(8))[0]
+        n = self.get_signed()
+        return n / scale if tag == _DECIMAL else n
+
+    def _context(self, seed: int) -> bool:
+        if self.context and self.context.seed == seed:
+            return True
+        fields = [self.get(), self.get(), self.get(), self.get(), self.get_text()]
+        if self.base is not None and fields[0] != self.base:
+            return False  # another segment's bytes
+        channels = []
+        for _ in range(self.get()):
+            channels.append((self.get_text(), self.get_text(), self.get()))
+        self.context = Context(*fields, tuple(channels))
+        self.context.seed = seed
+        return True
+
+    def sample(self, out: Sample) -> bool:
+        """Decodes the sample of the last `step()`. False when its fields do not fill the record."""
+        try:
+            self._sample(out)
+        except (ValueError, IndexError):
+            return False
+        return self.i == self.stop - 4
+
+    def _sample(self, out: Sample) -> None:
+        context = self.context
+        flags = self.kind
+        delta = self.get()
+        out.sequence = context.base + delta
+        out.channels = context.channels
+        out.estimated = bool(flags & _ESTIMATED)
+        out.time = None
+        out.boot = out.mono = 0
+        if flags & _UNSTAMPED:
+            out.boot = self.get()
+            out.mono = self.get()
+        else:
+            out.time = self.get_signed() + context.time + delta * context.every
+        mask = self.get() if flags & _EXCEPTIONS else 0
+        values = out.values
+        values.clear()
+        for scale in context.scales:
+            if mask & 1:
+                values.append(self.get_value(scale))
+            else:
+                n = self.get_signed()
+                values.append(n / scale if scale > 1 else n)
+            mask >>= 1
+        out.location = json.loads(self.get_text()) if flags & _LOCATION else None
+        out.metadata = json.loads(self.get_text()) if flags & _METADATA else None
+
+    def reject(self) -> tuple:
+        """(sequence, index, time, variable, unit, value, reason) of a quarantine record."""
+        sequence, index, time = self.get(), self.get(), self.get()
+        variable, unit = self.get_text(), self.get_text()
+        i = self.i
+        self.get_value(1)
+        scale = 10 ** self.get()
+        reason = self.get_text()
+        self.i = i
+        return sequence, index, time - 1 if time else None, variable, unit, self.get_value(scale), reason
+
+
+def encode_sample(
+    context: Context, sequence: int, values: list, time: int, boot: int, mono: int, estimated: bool, location, metadata
+) -> bytes:
+    """The record of one sample in a segment with this context."""
+    body = bytearray(1)
+    delta = sequence - context.base
+    put(body, delta)
+    flags = _ESTIMATED if estimated else 0
+    if time is None:
+        flags |= _UNSTAMPED
+        put(body, boot)
+        put(body, mono)
+    else:
+        put_signed(body, time - context.time - delta * context.every)
+    mask = 0
+    bit = 1
+    packed = bytearray()
+    for value, scale in zip(values, context.scales):
+        # What a channel usually carries costs no type: a float of its decimals or, without decimals, an int.
+        n = None
+        if scale == 1:
+            if isinstance(value, int) and value is not True and value is not False:
+                n = value
+        elif isinstance(value, float):
+            n = _decimal(value, scale)
+        if n is None:
+            mask |= bit
+            put_value(packed, value, scale)
+        else:
+            put_signed(packed, n)
+        bit <<= 1
+    if mask:
+        flags |= _EXCEPTIONS
+        put(body, mask)
+    body.extend(packed)
+    for extra, flag in ((location, _LOCATION), (metadata, _METADATA)):
+        if extra is not None:
+            text = json.dumps(extra)
+            json.loads(text)  # NaN and the like: refused now rather than when it is read
+            flags |= flag
+            put_text(body, text)
+    body[0] = flags
+    return seal(body, context.seed)
