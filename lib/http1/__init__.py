@@ -1,5 +1,7 @@
-"""HTTP/1.1 from the client's side as a protocol without I/O (RFC 9112): bytes in, facts out."""
+"""HTTP/1.1 from the client's side as a protocol without I/O (RFC 9112): bytes in, facts out.
 
-from http1.errors import LocalProtocolError, RemoteProtocolError
-from http1.request import encode_head
-from http1.response import Response
+Out of here come LocalProtocolError for our own faults and RemoteProtocolError for the peer's; anything else is a bug.
+"""
+
+from http1.request import LocalProtocolError, encode_head  # noqa: F401 - what the package offers
+from http1.response import RemoteProtocolError, Response  # noqa: F401

@@ -20,8 +20,6 @@ for doubt about where the answer ends, RemoteProtocolError: the connection canno
 
 from micropython import const
 
-from http1.errors import RemoteProtocolError
-
 # What the next byte belongs to. _FIXED, _CHUNK and _CLOSE are body, the others are lines.
 _STATUS = const(0)
 _HEADER = const(1)
@@ -40,6 +38,10 @@ _FIELDS_MAX = const(100)
 _FRAMING = (b"content-length", b"transfer-encoding", b"connection")
 _KEPT = _FRAMING + (b"retry-after", b"date", b"location", b"content-type")
 _DIGITS = b"0123456789abcdef"
+
+
+class RemoteProtocolError(Exception):
+    """The peer's bytes are no HTTP/1.1 answer, or larger than we take. Close the connection."""
 
 
 class Response:
@@ -102,7 +104,7 @@ class Response:
                     self._line[at : at + room] = data[start : start + room]
                 self._at = at + i - start
                 if self._head + self._at > _HEAD_MAX:
-                    raise RemoteProtocolError("the answer's head is longer than 16 KB")
+                    raise RemoteProtocolError("head longer than 16 KB")
                 if i < n:
                     i += 1
                     self._end_of_line(state)
@@ -145,7 +147,7 @@ class Response:
 
     def _check_size(self, size):
         if size > self._limit:
-            raise RemoteProtocolError(f"the answer's body is longer than {self._limit} bytes")
+            raise RemoteProtocolError(f"body longer than {self._limit} bytes")
 
     def _end_of_line(self, state):
         size = self._at
@@ -153,17 +155,17 @@ class Response:
         if size <= _LINE_MAX and line[-1:] == b"\r":
             line = line[:-1]
         if b"\r" in line or b"\0" in line:
-            raise RemoteProtocolError("a control character in the answer's head")
+            raise RemoteProtocolError("control character in the head")
         if state == _CHUNK_SIZE:
             if size > _LINE_MAX:
-                raise RemoteProtocolError("a chunk's size line is too long")
+                raise RemoteProtocolError("chunk extension too long")
             self._left = _number(line.split(b";")[0].rstrip(b" \t"), 16)
             self._check_size(self.size + self._left)
             self._state = _CHUNK if self._left else _TRAILER
             return
         if state == _CHUNK_END:
             if line:
-                raise RemoteProtocolError("a chunk is longer than its size")
+                raise RemoteProtocolError("chunk longer than its size")
             self._state = _CHUNK_SIZE
             return
         self._head += size + 1
@@ -182,17 +184,17 @@ class Response:
     def _status_line(self, line):
         code = line[9:12]
         if line[:7] != b"HTTP/1." or line[8:9] != b" " or line[12:13] not in (b"", b" ") or len(code) != 3:
-            raise RemoteProtocolError("this is no HTTP/1.1 answer")
+            raise RemoteProtocolError("no HTTP/1.1 status line")
         self._old = _number(line[7:8], 10) == 0
         self._code = _number(code, 10)
         if self._code < 100 or self._code == 101:
-            raise RemoteProtocolError(f"status {self._code} is no answer to what was asked")
+            raise RemoteProtocolError(f"status {self._code}, which nobody asked for")
         self._state = _HEADER
 
     def _field(self, line, keep):
         name, colon, value = line.partition(b":")
         if not colon or not name or b" " in name or b"\t" in name:  # folded lines begin with white space
-            raise RemoteProtocolError("a header field is folded or has no name")
+            raise RemoteProtocolError("header field folded or without a name")
         name = name.lower()
         if not keep or name not in _KEPT:
             return
@@ -203,14 +205,14 @@ class Response:
         except ValueError:
             value = None
         if framing and (value is None or self._at > _LINE_MAX):
-            raise RemoteProtocolError(name + " cannot be read")
+            raise RemoteProtocolError(name + " unreadable")
         fields = self._fields
         if name not in fields:
             fields[name] = value
         elif name == "connection":
             fields[name] += "," + value
         elif framing:
-            raise RemoteProtocolError(name + " is there twice")
+            raise RemoteProtocolError(name + " twice")
 
     def _end_of_head(self):
         code = self._code
@@ -224,7 +226,7 @@ class Response:
             length = _number(length.encode(), 10)
         coding = fields.get("transfer-encoding")
         if coding is not None and (coding.lower() != "chunked" or length is not None or self._old):
-            raise RemoteProtocolError("a transfer coding other than chunked, or beside a length")
+            raise RemoteProtocolError("transfer coding that is not plain chunked")
         options = fields.get("connection", "").lower().replace(" ", "").replace("\t", "").split(",")
         self.keep_alive = "close" not in options and (not self._old or "keep-alive" in options)
         self.status = code
@@ -251,5 +253,5 @@ def _number(digits, base):
             break
         number = number * base + digit
     if number < 0 or not 0 < len(digits) <= 16:
-        raise RemoteProtocolError("a number in the answer's framing cannot be read")
+        raise RemoteProtocolError("unreadable number in status or framing")
     return number

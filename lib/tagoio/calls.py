@@ -101,7 +101,9 @@ def stored(result, variable: str, group: str, time=None) -> bool:
     """Whether the reading is among these records: of this variable, and of this group or this time (unix ms)."""
     moment = None if time is None else records.iso8601(time).decode()
     for row in rows(result):
-        if row.get("variable") == variable and (row.get("group") == group or moment and row.get("time") == moment):
+        if row.get("variable") == variable and (
+            row.get("group") == group or moment and row.get("time") == moment
+        ):
             return True
     return False
 
@@ -111,7 +113,7 @@ def unread(result) -> list:
     found = []
     for row in rows(result):
         names = (row.get("id"), row.get("key"), row.get("value"))
-        if row.get("sent") is not True and all([isinstance(name, str) for name in names]):
+        if row.get("sent") is not True and all(isinstance(name, str) for name in names):
             found.append(names)
     return found
 

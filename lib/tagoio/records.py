@@ -69,7 +69,9 @@ def clean_variable(name: str) -> str:
 def check_unit(unit: str) -> str:
     """The unit itself. Raises ValueError when it is longer than 25 characters."""
     if len(unit) > UNIT_MAX:
-        raise ValueError(f'unit "{unit[:40]}" has {len(unit)} characters, TagoIO takes {UNIT_MAX}: shorten it')
+        raise ValueError(
+            f'unit "{unit[:40]}" has {len(unit)} characters, TagoIO takes {UNIT_MAX}: shorten it'
+        )
     return unit
 
 
@@ -87,10 +89,10 @@ def format_value(value, decimals: int):
     """The JSON of one value as bytes, or None for what JSON has no word for: NaN, infinities, other types.
 
     A float gets at most ``decimals`` (0 to 6) decimals, no trailing zeros and never a minus before a zero.
-    From 10^15 on, where a float has no decimals left, it is printed with an exponent.
+    From 10^16 on, where a float has no decimals left, it is printed with an exponent.
     """
     if isinstance(value, float):
-        if -1e15 < value < 1e15:
+        if -1e16 < value < 1e16:
             text = b"%.*f" % (decimals, value)
             if decimals and text[-1] == 48:  # "0"
                 text = text.rstrip(b"0")
@@ -248,18 +250,14 @@ class Encoder:
         text = self._group % sample.sequence
         if sample.time is not None:
             text = b',"time":"' + iso8601(sample.time) + b'"' + text
-        if sample.location is not None:
-            latitude, longitude = sample.location
-            text += b',"location":' + self._shared({"lat": latitude, "lng": longitude})
-        if sample.metadata:
-            text += b',"metadata":' + self._shared(sample.metadata)
-        return text + b"}"
-
-    def _shared(self, value):
         try:
-            text = to_json(value)
+            if sample.location is not None:
+                latitude, longitude = sample.location
+                text += b',"location":' + to_json({"lat": latitude, "lng": longitude})
+            if sample.metadata:
+                text += b',"metadata":' + to_json(sample.metadata)
         except ValueError as error:
-            raise RecordError(None, str(error)) from None
+            raise RecordError(None, "location or metadata: " + str(error)) from None
         if len(text) > METADATA_MAX:
             raise RecordError(None, f"metadata of {len(text)} bytes, TagoIO takes {METADATA_MAX}: shorten it")
-        return text
+        return text + b"}"

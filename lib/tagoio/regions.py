@@ -25,14 +25,18 @@ def parse_url(text: str):
         raise ValueError("the server's address holds a user or password: TagoIO takes the device token alone")
     host, colon, port = authority.partition(":")
     host = host.lower()
-    if not host or len(host) > 253 or not all([_plain(c) for c in host]):
-        raise ValueError(f'server "{text}" has no valid host name: write https://host, with an optional :port')
+    if not host or len(host) > 253 or not all(_plain(c) for c in host):
+        raise ValueError(
+            f'server "{text}" has no valid host name: write https://host, with an optional :port'
+        )
     if not colon:
         port = "443" if scheme == "https" else "80"
     if not port.isdigit() or not 0 < int(port[:6]) < 65536:
         raise ValueError(f'server "{text}" has no valid port: use 1 to 65535')
-    if "?" in prefix or "#" in prefix or not all(["!" <= c <= "~" for c in prefix]):
-        raise ValueError(f'server "{text}" has more than a path behind the host: leave out what follows ? or #')
+    if "?" in prefix or "#" in prefix or not all("!" <= c <= "~" for c in prefix):
+        raise ValueError(
+            f'server "{text}" has more than a path behind the host: leave out what follows ? or #'
+        )
     return scheme, host, int(port), prefix
 
 

@@ -55,10 +55,8 @@ _REFUSALS = (
     (THROTTLED, "too many requests"),
     (UNAUTHORISED, "authorization denied"),
     (TOO_LARGE, "entity too large"),
-    (TOO_LARGE, "payload too large"),
     (DEVICE_REFUSES, "limit reach"),  # "The device has reached the limit of 50000 data registers"
     (DEVICE_REFUSES, "limit exceed month"),
-    (DEVICE_REFUSES, "limit exceed plan"),
     (DEVICE_REFUSES, "quota"),
     (DEVICE_REFUSES, "time must between"),  # "Time must be between 2026-01-01 and 2026-02-03": retention
     (DEVICE_REFUSES, "retention"),
@@ -67,7 +65,6 @@ _REFUSALS = (
     (DEVICE_REFUSES, "deactivated"),
     (DEVICE_REFUSES, "disabled"),
     (DEVICE_REFUSES, "inactive"),  # "Device not found or inactive"
-    (DEVICE_REFUSES, "suspended"),
     (DEVICE_REFUSES, "permission"),
 )
 
@@ -118,8 +115,8 @@ def parse_envelope(body):
     or the page of a proxy or captive portal. ``body``: bytes or bytearray."""
     try:
         answer = json.loads(body)
-    except (ValueError, TypeError, RuntimeError):
-        return None
+    except (ValueError, TypeError, RuntimeError, MemoryError):
+        return None  # the last two: nested without end
     return answer if isinstance(answer, dict) else None
 
 
@@ -174,7 +171,7 @@ def judge(status: int, header, body, secret: str = None):
         return AMBIGUOUS if success else UNAVAILABLE, f"HTTP {status} without an answer of TagoIO's", None
     low = detail.lower()
     for verdict, words in _REFUSALS:
-        if all([word in low for word in words.split()]):
+        if all(word in low for word in words.split()):
             return verdict, detail, _wait(header, said) if verdict is THROTTLED else None
     return REJECTED, detail, None
 
@@ -191,7 +188,7 @@ def judge_failure(stage: str, text: str, sent: bool):
     low = text.lower()
     if stage == "handshake" or stage == "send":  # the handshake may go on inside the first write
         for reason, phrases, message in _HANDSHAKE:
-            if any([phrase in low for phrase in phrases]):
+            if any(phrase in low for phrase in phrases):
                 return UNTRUSTED if reason else UNAVAILABLE, message, reason
     return UNAVAILABLE, _tidy(_STAGES[stage] + ": " + text), None
 
