@@ -1,8 +1,10 @@
 # Start the agent. If it cannot even start, say why, leave time to reach the prompt over USB, and try again.
+import gc
 import sys
 import time
 
 try:
+    gc.threshold(4096)  # while modules load, what they leave behind must not cut the heap into pieces
     import agent.app
 
     agent.app.run()

@@ -15,6 +15,9 @@ _ROOTS = "/roots"
 _SPOOL = "/spool"
 _WATCHDOG_MS = const(30000)
 _STATE_MS = const(500)
+# Collecting often keeps the heap in one piece: TLS and the encoder need large blocks for years.
+_COLLECT_BYTES = const(16384)
+_COUNTERS = ("sampled", "acknowledged", "queued", "quarantined", "dropped", "damaged")
 
 
 def roots():
@@ -50,7 +53,7 @@ class Node:
             limit=config["queue.bytes"],
             policy=config["queue.policy"],
             commit_samples=config["queue.commit_samples"],
-            tag_bytes=os.urandom(4),
+            every=config["sample.every"],
             log=lambda text: journal.warning("spool", text),
         )
         self.status = {"verdict": "", "error": "", "requests": 0, "handshakes": 0, "done": False}
@@ -80,14 +83,13 @@ class Node:
 
     def report(self) -> None:
         """One state line."""
-        counters = self.spool.counters
         status = self.status
         status["samples"] = self.spool.next_sequence - 1
         status["this_run"] = self.spool.next_sequence - self._first
-        for name in ("sampled", "acknowledged", "queued", "quarantined", "dropped", "damaged"):
-            status[name] = getattr(counters, name)
+        for name, count in zip(_COUNTERS, self.spool.counters):
+            status[name] = count
         status["over"] = self.sampler.over.is_set()
-        status["done"] = status["over"] and not counters.queued
+        status["done"] = status["over"] and not self.spool.queued
         status["clock"] = self.clock.state
         status["free"] = gc.mem_free()
         self.log.state(status)
@@ -96,7 +98,7 @@ class Node:
         """State lines whenever something changed, not more than two a second."""
         last = None
         while True:
-            mark = (self.spool.counters.queued, self.spool.next_sequence, self.status["error"], self.sampler.over.is_set())
+            mark = (self.spool.queued, self.spool.next_sequence, self.status["error"], self.sampler.over.is_set())
             if mark != last:
                 last = mark
                 self.report()
@@ -128,6 +130,7 @@ def run() -> None:
     config = settings.load(journal)
     journal.set_level(config["log.level"])
     node = Node(config, load_board(config["board"]), journal)
-    journal.info("app", "TagoNode on " + config["board"] + ", " + str(node.spool.counters.queued) + " readings queued")
+    journal.info("app", "TagoNode on " + config["board"] + ", " + str(node.spool.queued) + " readings queued")
     gc.collect()
+    gc.threshold(_COLLECT_BYTES)
     asyncio.run(node.run())

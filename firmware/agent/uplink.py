@@ -9,6 +9,7 @@ import random
 import http1
 from micropython import const
 from session.client import SessionError
+from spool import SpoolError
 from tagoio import records, verdicts
 
 _PATH = "/data"
@@ -54,7 +55,7 @@ class Uplink:
         while True:
             await pulse.wait(self.flush, self._until_due())
             self.flush.clear()
-            while self._spool.counters.queued:
+            while self._spool.queued:
                 # a reading taken before the time was known gets its time when it is sent: so know it first
                 await pulse.wait(self._link.up)
                 await pulse.wait(self._clock.synced)
@@ -129,15 +130,21 @@ class Uplink:
         )
         response = self._response
         response.begin("POST")
-        self._spool.begin(last)
         self._status["requests"] += 1
         try:
+            self._spool.begin(last)
             await self._session.request(head, self._encoder.pieces(self._samples(last)), response)
+        except SpoolError as error:
+            return verdicts.UNAVAILABLE, "flash: " + str(error), None
         except SessionError as error:
             return verdicts.judge_failure(error.stage, error.reason, error.sent)
         finally:
             self._status["handshakes"] = self._session.handshakes
         verdict = verdicts.judge(response.status, response.header, response.body(), self._token.reveal())
         if verdict[0] in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
-            self._spool.ack(last)
+            try:
+                self._spool.ack(last)
+            except SpoolError as error:
+                # settled in memory, written with the next commit
+                self._log.warning("spool", str(error))
         return verdict

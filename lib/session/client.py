@@ -11,7 +11,7 @@ import select
 import socket
 import ssl
 
-from http1.errors import RemoteProtocolError
+from http1 import RemoteProtocolError
 
 _PIECE = 4096  # TLS records go out in 4 KB buffers on esp32 and rp2; larger writes are copied
 _CONNECTING = (errno.EINPROGRESS, 115, 119)  # 115 on unix and rp2, 119 in esp32's lwIP

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,7 @@ class Node:
     handshakes: int = 0
     console: list[str] = field(default_factory=list)
     last_error: str = ""
+    gave_up: bool = False  # its program ended in an error
 
     def take_line(self, line: str) -> None:
         """A line of the node's console: a state line, or one for people."""
@@ -99,6 +101,7 @@ class Node:
             if state["error"]:
                 self.last_error = state["error"]
             return
+        self.gave_up = self.gave_up or line.startswith("TagoNode could not go on")
         self.console.append(line)
         del self.console[:-200]
 
@@ -120,6 +123,11 @@ class Node:
     @property
     def done(self) -> bool:
         return bool(self.state.get("done"))
+
+    @property
+    def dead(self) -> bool:
+        """Nothing more is to be expected of it: it stands still, or cannot even start."""
+        return self.board.halted.is_set() or (self.gave_up and not self.state)
 
     def count(self, name: str) -> int:
         return int(self.state.get(name, 0))
@@ -147,13 +155,25 @@ def parse_url(url: str) -> tuple[str, int, str]:
     return parts.hostname, port, parts.path.rstrip("/")
 
 
+def _device_token(cloud: LocalCloud, database: Path | None, name: str) -> str:
+    """The token of the stand-in's device for this node; of the same one again when its database was kept."""
+    if database is None:
+        return cloud.create_device(name)
+    token = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{database.absolute().as_uri()}#{name}"))
+    try:
+        cloud.device(token)
+    except KeyError:
+        cloud.create_device(name, token=token)
+    return token
+
+
 @contextlib.contextmanager
 def _server(options: Options) -> Iterator[Server]:
     if options.url is None:
         database = options.flash.with_name(options.flash.name + ".cloud.db") if options.flash else None
         with LocalCloud(db=database) as cloud:
             host, port, prefix = parse_url(cloud.url)
-            tokens = [cloud.create_device(f"node-{i + 1}") for i in range(options.nodes)]
+            tokens = [_device_token(cloud, database, f"node-{i + 1}") for i in range(options.nodes)]
             yield Server(host, port, prefix, build.root_files(cloud.ca_pem, "the stand-in's CA"), tokens, cloud)
         return
     if not options.token:
@@ -196,7 +216,8 @@ class Simulation:
         with contextlib.ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tagonode-")))
             server = stack.enter_context(_server(self.options))
-            ntp = stack.enter_context(NtpServer())
+            ntp = NtpServer()
+            stack.callback(ntp.stop)
             names = stack.enter_context(NameServer())
             self._start_relay(stack, server, names)
             self._prepare(work, server, ntp.address, names.address)
@@ -285,9 +306,9 @@ class Simulation:
                     elif now - shown_at >= 2:
                         shown_at = now
                         self.console.print(self._line(), markup=False, highlight=False)
-                    if all(node.done or node.board.halted.is_set() for node in self.nodes):
+                    if all(node.done or node.dead for node in self.nodes):
                         return False
-                    if deadline is None and all(node.over or node.board.halted.is_set() for node in self.nodes):
+                    if deadline is None and all(node.over or node.dead for node in self.nodes):
                         deadline = now + self.options.drain
                     if deadline is not None and now >= deadline:
                         return False
@@ -358,7 +379,7 @@ class Simulation:
         """The second set of books: what the stand-in stored, against what the nodes say was accepted."""
         problems = []
         for node, token in zip(self.nodes, server.tokens, strict=True):
-            stored = server.cloud.count_records(token)
+            stored = server.cloud.count(token)
             if stored < node.count("acknowledged"):
                 problems.append(f"{node.name}: {node.count('acknowledged')} acknowledged, but {stored} stored")
         return problems
@@ -380,7 +401,7 @@ def print_summary(console: Console, result: dict[str, Any], nodes: list[Node]) -
     if result["queued"]:
         console.print(f"{result['queued']} readings are still queued on the nodes' flash", style="yellow")
     for node in nodes:
-        if node.board.halted.is_set() and not node.done and not node.over:
+        if not node.state or (node.board.halted.is_set() and not node.over):
             console.print(f"what {node.name} said last:", style="yellow")
             for line in node.console[-12:]:
                 console.print(f"  {line}", markup=False, highlight=False)
