@@ -292,7 +292,7 @@ def test_tracebacks_show_the_test_and_not_the_harness(outcomes):
 CANNOT_COLLECT = {
     "import dataclasses_of_another_world": "No module named 'dataclasses_of_another_world'",
     "def test_x(:\n    pass": "SyntaxError",
-    "def test_x(neet):\n    pass": "test_x asks for neet: a device test can have tmp",
+    "def test_x(neet):\n    pass": "test_x asks for neet: a device test can have net, chips, tmp",
     "import pytest\n@pytest.mark.parametrize('a, b', [(1,)])\ndef test_x(a, b): pass": "has not 2 values",
     "import harness\n@harness.only('pypy', why='-')\ndef test_x(): pass": 'runtime is "cpython" or',
 }

@@ -1,4 +1,4 @@
-"""Certificate chains for servers in tests: root, intermediate and leaf, as the real ones are, and the bad ones.
+"""Certificate chains for servers in tests: root, intermediate and leaf as real ones are, and bad ones.
 
 RSA keys are slow to make, so each chain is made once a process.
 """

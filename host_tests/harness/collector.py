@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from .runners import DEFAULT_HEAP, DEFAULT_TIMEOUT, CPython, Job, MicroPython, Outcome
+from .runners import DEFAULT_HEAP, DEFAULT_TIMEOUT, CPython, Job, MicroPython, Outcome, WorkerDied
 
 RUNTIMES = ("cpython", "micropython")
 
@@ -57,7 +57,7 @@ class DeviceFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         try:
             tests = self.config.stash[_RUNTIMES].cpython.collect(self.path)
-        except ImportError as error:
+        except (ImportError, WorkerDied) as error:
             raise self.CollectError(f"cannot be imported under CPython:\n{error}") from None
         for test in tests:
             for case in test["cases"]:
@@ -101,8 +101,10 @@ class DeviceItem(pytest.Item):
             timeout=marks.get("timeout", DEFAULT_TIMEOUT),
         )
         with contextlib.ExitStack() as stack:
-            for name in self.test["arguments"]:
-                if name in FIXTURES and (name not in self.case["names"] or name in self.case["given"]):
+            for name in FIXTURES:
+                if name in self.test["arguments"] and (
+                    name not in self.case["names"] or name in self.case["given"]
+                ):
                     job.fixtures[name] = FIXTURES[name](self, job, stack)
             outcome = self.config.stash[_RUNTIMES].run(self.runtime, job)
         if outcome.output:
@@ -152,5 +154,17 @@ def _net(item: DeviceItem, job: Job, stack: contextlib.ExitStack) -> dict:
     return stack.enter_context(Network(*plain["script"], **plain["options"])).describe()
 
 
+def _chips(item: DeviceItem, job: Job, stack: contextlib.ExitStack) -> dict:
+    from .chips import Chips
+
+    plain = item.case["given"].get("chips") or item.test["marks"].get("chips") or {"chips": [], "options": {}}
+    options = dict(plain["options"])
+    if "net" in job.fixtures:
+        options.setdefault("nameserver", job.fixtures["net"]["dns"][0])
+    chips = stack.enter_context(Chips(*plain["chips"], **options))
+    job.passed_fds = chips.guest_fds
+    return chips.describe()
+
+
 # name -> function(item, job, stack) that starts it in this process and gives the JSON for guest/fixtures.py
-FIXTURES = {"net": _net, "tmp": _tmp}
+FIXTURES = {"net": _net, "chips": _chips, "tmp": _tmp}

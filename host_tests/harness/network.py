@@ -1,13 +1,12 @@
-"""A network that does what a script says: a server (TLS or plain), a name server and a time server on 127.0.0.1.
+"""A network that does what a script says: a server (TLS or plain), a name server and a time server.
 
-Connection n meets step n of the script, the last step repeats. Everything runs in threads of this process; the
-device under test is somewhere else and asks a control socket for what the server has seen. The steps and their
-meaning: guest/steps.py.
+Connection n meets step n of the script, the last step repeats. Everything runs in threads of this process on
+127.0.0.1; the device under test is somewhere else and asks a control socket for what the server has seen. The
+steps and their meaning: guest/steps.py.
 """
 
 import base64
 import contextlib
-import json
 import socket
 import ssl
 import struct
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import certificates
+from .control import Control
 from .guest import steps
 
 _LOCAL = "127.0.0.1"
@@ -92,13 +92,11 @@ class Network:
         self.dns_port, self.ntp_port = name_server.getsockname()[1], time_server.getsockname()[1]
         self._serve_in_thread(name_server, self._serve_datagrams, name_server, self._answer_name)
         self._serve_in_thread(time_server, self._serve_datagrams, time_server, self._answer_time)
-        control = self._bind(socket.SOCK_STREAM)
-        control.listen(8)
-        self.control_port = control.getsockname()[1]
-        self._serve_in_thread(control, self._serve_control, control)
+        self._control = Control(self._told)
 
     def close(self) -> None:
-        """End everything. Raises what went wrong inside the servers, so that a test cannot pass by accident."""
+        """End everything. Raises what went wrong inside the servers: no test passes by accident."""
+        self._control.close()
         self._closing.set()
         for place, kind in self._servers:
             with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as bell:
@@ -125,7 +123,7 @@ class Network:
             "roots": [base64.b64encode(certificates.root_der()).decode()] if self.tls else [],
             "dns": [f"{_LOCAL}:{self.dns_port}"],
             "ntp": f"{_LOCAL}:{self.ntp_port}",
-            "control": self.control_port,
+            "control": self._control.port,
         }
 
     # threads and sockets
@@ -330,19 +328,6 @@ class Network:
         originate = bytes(8) if step["forged"] else query[40:48]
         head = bytes([step["leap"] << 6 | version | 4, step["stratum"], 6, 0xEC])
         return [head + bytes(8) + b"LOCL" + stamp + originate + stamp + stamp]
-
-    # what the device side asks
-
-    def _serve_control(self, server: socket.socket) -> None:
-        while True:
-            connection, _ = server.accept()
-            if self._closing.is_set():
-                connection.close()
-                return
-            with connection:
-                connection.settimeout(5)
-                asked = connection.makefile("r").readline().strip()
-                connection.sendall(json.dumps(self._told(asked)).encode())
 
     def _told(self, asked: str) -> Any:
         if asked == "connections":

@@ -7,6 +7,7 @@ import os
 import re
 import selectors
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -82,9 +83,8 @@ class CPython:
             self._leave()
             self._worker_pid = self._ask({"op": "open", "file": str(job.file)}, 60.0)["pid"]
             self._file = job.file
-        self._send(
-            {"op": "run", "test": job.test, "case": job.case, "fixtures": job.fixtures, "output": output}
-        )
+        order = {"op": "run", "test": job.test, "case": job.case, "fixtures": job.fixtures}
+        self._send({**order, "output": output}, job.passed_fds)
         reply = self._receive(job.timeout)
         if reply is not None:
             return Outcome(reply["kind"], reply["text"])
@@ -106,47 +106,50 @@ class CPython:
     def close(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+            self._wire.close()
             self._process = None
 
-    def _start(self) -> subprocess.Popen:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", str(HARNESS / "worker.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+    def _start(self) -> None:
+        self._wire, far_end = socket.socketpair()
+        with far_end:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", str(HARNESS / "worker.py"), str(far_end.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(far_end.fileno(),),
+            )
         setup = {
             "op": "setup",
             "path": [[str(folder), parts] for _, folder, parts in DEVICE_PATH],
             "cache": str(self._cache / "cpython"),
         }
         self._send(setup)
-        return self._process
 
-    def _send(self, message: dict) -> None:
-        process = self._process or self._start()
+    def _send(self, message: dict, fds: tuple[int, ...] = ()) -> None:
+        if self._process is None:
+            self._start()
         data = json.dumps(message).encode()
-        assert process.stdin is not None
         try:
-            process.stdin.write(struct.pack("<I", len(data)) + data)
-            process.stdin.flush()
-        except BrokenPipeError:
+            socket.send_fds(self._wire, [struct.pack("<I", len(data))], fds)
+            self._wire.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
             self.close()
-            raise WorkerDied("its pipe is closed") from None
+            raise WorkerDied("its process is gone") from None
 
     def _receive(self, timeout: float) -> dict | None:
         """The next reply, None when there is none in time. Raises WorkerDied."""
-        assert self._process is not None and self._process.stdout is not None
         deadline = time.monotonic() + timeout
         data = b""
         wanted = 4
-        fd = self._process.stdout.fileno()
         with selectors.DefaultSelector() as selector:
-            selector.register(fd, selectors.EVENT_READ)
+            selector.register(self._wire, selectors.EVENT_READ)
             while len(data) < wanted:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     return None
-                more = os.read(fd, wanted - len(data))
+                try:
+                    more = self._wire.recv(wanted - len(data))
+                except ConnectionResetError:
+                    more = b""
                 if not more:
                     self.close()
                     raise WorkerDied("its process is gone")
@@ -180,7 +183,13 @@ class MicroPython:
 
     def run(self, job: Job) -> Outcome:
         path = self._bytecode.path_for(job.file.parent)
-        order = {"module": job.file.stem, "test": job.test, "case": job.case, "fixtures": job.fixtures}
+        order = {
+            "module": job.file.stem,
+            "test": job.test,
+            "case": job.case,
+            "fixtures": job.fixtures,
+            "fds": job.passed_fds,
+        }
         with (
             tempfile.NamedTemporaryFile("w", suffix=".json") as order_file,
             tempfile.TemporaryFile() as output,
@@ -214,7 +223,11 @@ class MicroPython:
             output.seek(0)
             printed = output.read().decode("utf-8", "replace")
         if not in_time:
-            where = _with_sources(text.partition("\n")[2]) if text else "it did not react to an interrupt"
+            where = (
+                _with_sources(text.partition("\n")[2].removesuffix(".\n"))
+                if text
+                else "it did not react to an interrupt"
+            )
             return Outcome("failed", _timed_out(job.timeout, where), printed)
         return _parse(text, process.returncode, printed, job.heap)
 

@@ -1,4 +1,4 @@
-"""Runs device tests on CPython with the shim. Started by runners.py; speaks length-prefixed JSON on its pipes.
+"""Runs device tests on CPython with the shim. Started by runners.py; speaks JSON in frames on a socket.
 
 The process that is started stays clean and warm; for each module it forks a worker, which imports the module
 and runs its tests. Nothing of the shim ever gets into pytest's process.
@@ -21,7 +21,7 @@ import os
 import random  # noqa: F401
 import re  # noqa: F401
 import signal
-import socket  # noqa: F401
+import socket
 import ssl  # noqa: F401
 import struct
 import sys
@@ -36,14 +36,16 @@ _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def receive() -> dict:
-    head = _read(4)
-    return json.loads(_read(struct.unpack("<I", head)[0]))
+    """The next order; "fds" are the descriptors that came with it."""
+    head, fds, _, _ = socket.recv_fds(wire, 4, 8)
+    head += _read(4 - len(head))
+    return {**json.loads(_read(struct.unpack("<I", head)[0])), "fds": fds}
 
 
 def _read(length: int) -> bytes:
     data = b""
     while len(data) < length:
-        more = os.read(orders, length - len(data))
+        more = wire.recv(length - len(data))
         if not more:
             os._exit(0)  # pytest is gone
         data += more
@@ -52,9 +54,7 @@ def _read(length: int) -> bytes:
 
 def send(message: dict) -> None:
     data = json.dumps(message).encode()
-    data = struct.pack("<I", len(data)) + data
-    while data:
-        data = data[os.write(replies, data) :]
+    wire.sendall(struct.pack("<I", len(data)) + data)
 
 
 class _ErrnoOfOSError(ast.NodeTransformer):
@@ -260,7 +260,7 @@ def run(module: types.ModuleType, order: dict) -> tuple[str, str]:
         arguments = next(given for id, given in pytest.cases(function) if id == order["case"])
         arguments = dict(arguments)
         for name, given in order["fixtures"].items():
-            arguments[name] = fixtures.make(name, given)
+            arguments[name] = fixtures.make(name, given, order["fds"])
         coroutine = function(**arguments)
         if inspect.iscoroutine(coroutine):
             asyncio.run(coroutine)
@@ -316,9 +316,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    orders, replies = os.dup(0), os.dup(1)
+    wire = socket.socket(fileno=int(sys.argv[1]))
     null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1):
-        os.dup2(null, fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is pytest's; it closes the pipe
     main()

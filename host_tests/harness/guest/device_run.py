@@ -44,7 +44,7 @@ def run(job):
         import fixtures
 
         for name in job["fixtures"]:
-            arguments[name] = fixtures.make(name, job["fixtures"][name])
+            arguments[name] = fixtures.make(name, job["fixtures"][name], job["fds"])
         del fixtures
         gc.collect()
         outcome = function(**arguments)

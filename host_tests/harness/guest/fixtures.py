@@ -3,13 +3,18 @@
 import sys
 
 
-def make(name, given):
+def make(name, given, fds):
+    """fds: the descriptors that came with this test."""
     if name == "tmp":
         return _tmp(given)
     if name == "net":
         from harness import Net
 
         return Net(given)
+    if name == "chips":
+        from harness import Chips
+
+        return Chips(given, fds)
     raise ValueError(f"no fixture called {name!r}")
 
 

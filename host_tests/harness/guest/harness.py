@@ -67,6 +67,23 @@ class network:
         return add_mark(function, "network", self.plain)
 
 
+def ask(port, method, *arguments):
+    """Ask the simulated world in pytest's process (harness/control.py). Blocks for as long as that takes."""
+    import json
+    import socket
+
+    control = socket.socket()
+    try:
+        control.connect(socket.getaddrinfo("127.0.0.1", port)[0][-1])
+        control.write(json.dumps([method, arguments]).encode() + b"\n")
+        said = json.loads(control.read())
+    finally:
+        control.close()
+    if "error" in said:
+        raise RuntimeError(said["error"])
+    return said["is"]
+
+
 class Net:
     """What a test gets as `net`: where the servers are, and what they have seen.
 
@@ -85,30 +102,76 @@ class Net:
         self.ntp = given["ntp"]
         self._control = given["control"]
 
-    def _ask(self, question):
-        import json
-        import socket
-
-        control = socket.socket()
-        try:
-            control.connect(socket.getaddrinfo("127.0.0.1", self._control)[0][-1])
-            control.write(question.encode() + b"\n")
-            return json.loads(control.read())
-        finally:
-            control.close()
-
     def requests(self):
-        """[{method, path, headers (names in lower case), body, complete, connection, tls, handshake}] so far."""
-        return self._ask("requests")
+        """[{method, path, headers (lower-case names), body, complete, connection, tls, handshake}] so far."""
+        return ask(self._control, "requests")
 
     def connections(self):
         """[{connection, tls, handshake: "ok", "failed", "refused", "stalled" or "none"}] so far."""
-        return self._ask("connections")
+        return ask(self._control, "connections")
 
     def queries(self):
         """Names asked for so far, in lower case."""
-        return self._ask("queries")
+        return ask(self._control, "queries")
 
     def time_queries(self):
         """How often the time was asked for."""
-        return self._ask("time_queries")
+        return ask(self._control, "time_queries")
+
+
+class chips:
+    """Marks a test with the simulated chips it finds behind `machine`, for its argument `chips`.
+
+    chips(*names or dicts, port="rp2", environment={}, adc={channel: volts}, networks={ssid: password});
+    harness/chips.py says what they mean. Without the mark: one BME280 on bus 0.
+    """
+
+    is_script = True
+
+    def __init__(self, *names, **options):
+        self.plain = {"chips": list(names), "options": options}
+
+    def __call__(self, function):
+        return add_mark(function, "chips", self.plain)
+
+
+class Chips:
+    """What a test gets as `chips`: the world around the board, and the faults of its buses.
+
+    The board's own view is `machine.I2C(unit)`, `machine.ADC(channel)`, `network.WLAN()`, as on a board.
+    A reset of the board by device code arrives in the test as SystemExit, and the wires are cut.
+    """
+
+    def __init__(self, given, fds):
+        import backplane
+
+        self._control = given["control"]
+        backplane.attach(*fds)
+
+    def set(self, **values):
+        """Change what there is to measure: set(temperature=-3.5)."""
+        ask(self._control, "set", values)
+
+    def adc(self, channel, volts):
+        """The voltage at an ADC pin."""
+        ask(self._control, "adc", channel, volts)
+
+    def transfers(self, unit=0):
+        """How many I2C transfers the bus has seen."""
+        return ask(self._control, "transfers", unit)
+
+    def switch(self, name, on=True, unit=0):
+        """A lasting fault of the bus: "stuck", "all_zeros" or "all_ones"."""
+        ask(self._control, name, unit, on)
+
+    def bus(self, method, *arguments, unit=0):
+        """Do heal, power_on, unplug, plug, nack_at, lose_at or flip_at to the bus: see virtual/bus.py."""
+        ask(self._control, method, unit, *arguments)
+
+    def resets(self):
+        """Resets that the board asked for: "hard", "soft", "deepsleep"."""
+        return ask(self._control, "resets")
+
+    def watchdog(self):
+        """{"watchdog_s": None while it is off, "longest_unfed_s"}"""
+        return ask(self._control, "fed")
