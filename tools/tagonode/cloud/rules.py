@@ -51,11 +51,11 @@ class Record(NamedTuple):
     metadata: str | None
 
 
-# -- JSON ---------------------------------------------------------------------------------------------------
+# -- JSON --------------------------------------------------------------------------------------------
 
 
 def _integer(text: str) -> int | float:
-    return int(text) if len(text) < 17 else _real(text)
+    return int(text) if len(text) < 16 else _real(text)
 
 
 def _real(text: str) -> int | float:
@@ -101,7 +101,7 @@ def _text(text: str) -> str:
     return text
 
 
-# -- fields ---------------------------------------------------------------------------------------------------
+# -- fields ------------------------------------------------------------------------------------------
 
 
 def check_variable(value: Any) -> str:

@@ -141,9 +141,9 @@ class LocalCloud:
                     )
             listener = self._cleanup.enter_context(_listen(host, port))
             self.port: int = listener.getsockname()[1]
-            self._ca = CertificateAuthority(_ca_folder(self.db, db is None), HOSTS)
             self.store = Store(self.db, durable=db is not None)
             self._cleanup.callback(self.store.close)
+            self._ca = CertificateAuthority(_ca_folder(self.db, db is None), HOSTS)
             self._ntp = NtpServer(host, ntp_port, clock)
             self._cleanup.callback(self._ntp.stop)
             self.limits = RateLimits()

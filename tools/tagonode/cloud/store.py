@@ -122,8 +122,10 @@ class Store:
                 raise ValueError(
                     f"{path} was written by a newer TagoNode (format {version}); update, or name another file"
                 )
-            self._writer.execute("PRAGMA journal_mode=WAL")
             if version == 0:
+                if self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    raise sqlite3.DatabaseError("it holds something else")
+                self._writer.execute("PRAGMA journal_mode=WAL")
                 self._create()
         except (sqlite3.DatabaseError, OSError) as error:
             raise ValueError(
@@ -144,8 +146,6 @@ class Store:
         now = self._now()
         account = str(uuid.uuid4())
         with self._transaction() as db:
-            if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise sqlite3.DatabaseError("it holds something else")
             for statement in _SCHEMA.split(";\n"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version={VERSION}")
