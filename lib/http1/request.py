@@ -31,7 +31,6 @@ def encode_head(method: str, target: str, host: str, headers=(), content_length=
 
 def _check(what, text, lowest):
     # Names the place, not the text: it may be the token.
-    if not text or not all(lowest <= ord(c) <= 126 for c in text):
-        raise LocalProtocolError(
-            what + " is empty or holds a space, line break or other character not allowed there"
-        )
+    data = text.encode()
+    if not data or min(data) < lowest or max(data) > 126:
+        raise LocalProtocolError(what + " is empty or holds a character not allowed there, such as a line break")

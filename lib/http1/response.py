@@ -31,6 +31,7 @@ _CHUNK = const(6)
 _CLOSE = const(7)
 _DONE = const(8)
 
+_WINDOW = const(128)  # bytes searched for the end of a line at a time
 _LINE_MAX = const(256)  # bytes kept of a line; a field that matters is shorter
 _HEAD_MAX = const(16384)
 _FIELDS_MAX = const(100)
@@ -95,17 +96,18 @@ class Response:
         while i < n:
             state = self._state
             if state < _FIXED:
-                start = i
-                while i < n and data[i] != 10:
-                    i += 1
+                window = bytes(data[i : min(n, i + _WINDOW)])
+                end = window.find(b"\n")
+                size = len(window) if end < 0 else end
                 at = self._at
-                room = min(i - start, _LINE_MAX - at)
+                room = min(size, _LINE_MAX - at)
                 if room > 0:
-                    self._line[at : at + room] = data[start : start + room]
-                self._at = at + i - start
+                    self._line[at : at + room] = window[:room]
+                self._at = at + size
+                i += size
                 if self._head + self._at > _HEAD_MAX:
                     raise RemoteProtocolError("head longer than 16 KB")
-                if i < n:
+                if end >= 0:
                     i += 1
                     self._end_of_line(state)
                     self._at = 0

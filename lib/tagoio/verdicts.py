@@ -216,4 +216,7 @@ def _wait(header, said):
 def _tidy(text, secret=None):
     if secret:
         text = text.replace(secret, "***")
-    return "".join([c if c >= " " else " " for c in text[:_DETAIL_MAX]])
+    text = text[:_DETAIL_MAX]
+    if text and min(text) < " ":
+        text = "".join([c if c >= " " else " " for c in text])
+    return text
