@@ -26,7 +26,7 @@ from spool.records import (
 )
 
 _SLOT = const(126)  # bytes of a slot: inline up to 128 where programs are of 32 bytes
-_SLOTS = const(20)
+_SLOTS = const(28)
 _HEAD = const(5)  # a slot's number and its check
 _CHUNK = const(4096)  # bytes that one move may add to a segment, rounded up
 _OVERHEAD = const(20480)  # bytes of the folder itself and of the quarantine files
@@ -183,7 +183,7 @@ class Spool:
 
     def _count(self, scan: Scan, sample: Sample) -> None:
         """Takes over a sample record found at start-up."""
-        if not scan.sample(sample):
+        if not scan.sample(sample, False):
             return
         gap = sample.sequence - self.next_sequence
         if gap >= 0:
@@ -503,13 +503,11 @@ class Spool:
 
     def _parts(self, record: bytes):
         yield self._state()
-        sample = Sample()
-        sequence = self._live()
+        live = self._live()
         for number in range(self._first, self._last + 1):
             scan = self._journal(number)
             while scan.step():
-                if scan.kind < CONTEXT and scan.sample(sample) and sample.sequence >= sequence:
-                    sequence = sample.sequence + 1
+                if scan.kind < CONTEXT and scan.context.base + scan.get() >= live:
                     yield memoryview(scan.buffer)[scan.start : scan.stop]
         if record:
             yield record
@@ -691,12 +689,12 @@ class Spool:
         k += self._first - n
         return self._journal(k) if k <= self._last and self._slot else None
 
-    def peek(self):
+    def peek(self, values: bool = True):
         """Yields what is queued, oldest first, in one Sample used again and again: as often as you like.
 
         Readings already settled are None; samples without any other are left out. Samples still waiting for a commit
         are included: `begin` commits them. Calls of other methods in between are allowed. Raises SpoolError when the
-        flash cannot be read.
+        flash cannot be read. values: False when only sequences and the number of readings matter.
         """
         sample = Sample()
         sequence = 0
@@ -724,16 +722,16 @@ class Spool:
                 break
             stop = segments[k + 1] if k + 1 < len(segments) else self._moved + 1 if k < len(segments) else 1 << 60
             while scan.step():
-                if scan.kind < CONTEXT and scan.sample(sample):
+                if scan.kind < CONTEXT and scan.sample(sample, values):
                     n = sample.sequence
                     if sequence <= n < stop and self._cursor <= n < self.next_sequence:
                         sequence = n + 1
-                        values = sample.values
+                        readings = sample.values
                         mask = self._partial.get(n, 0)
-                        for i in range(len(values)) if mask else ():
+                        for i in range(len(readings)) if mask else ():
                             if mask >> i & 1:
-                                values[i] = None
-                        if values.count(None) < len(values):
+                                readings[i] = None
+                        if readings.count(None) < len(readings):
                             empty = False
                             sample.context = scan.context
                             sample.place = (epoch, sequence, k, scan.at, scan.context)
@@ -776,7 +774,7 @@ class Spool:
         if upto >= self._cursor:
             count = lost = base = 0
             place = None
-            for sample in self.peek():
+            for sample in self.peek(False):
                 context = sample.context
                 if context.base != base:
                     base = context.base
@@ -817,7 +815,7 @@ class Spool:
         else:
             self.acknowledged += 1
         self._partial[sequence] = self._partial.get(sequence, 0) | 1 << index
-        for sample in self.peek():
+        for sample in self.peek(False):
             self._move_cursor(sample.sequence)
             break
         self._save()

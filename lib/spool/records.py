@@ -273,15 +273,16 @@ class Scan:
         self.context.seed = seed
         return True
 
-    def sample(self, out: Sample) -> bool:
-        """Decodes the sample of the last `step()`. False when its fields do not fill the record."""
+    def sample(self, out: Sample, whole: bool = True) -> bool:
+        """Decodes the sample of the last `step()`. whole: False leaves out what is not needed to count its readings.
+        Returns False when its fields do not fill the record.
+        """
         try:
-            self._sample(out)
+            return self._sample(out, whole)
         except (ValueError, IndexError):
             return False
-        return self.i == self.stop - 4
 
-    def _sample(self, out: Sample) -> None:
+    def _sample(self, out: Sample, whole: bool) -> bool:
         context = self.context
         flags = self.kind
         delta = self.get()
@@ -298,6 +299,9 @@ class Scan:
         mask = self.get() if flags & _EXCEPTIONS else 0
         values = out.values
         values.clear()
+        if not whole and not mask:
+            values.extend(context.scales)
+            return True
         for scale in context.scales:
             if mask & 1:
                 values.append(self.get_value(scale))
@@ -307,6 +311,7 @@ class Scan:
             mask >>= 1
         out.location = json.loads(self.get_text()) if flags & _LOCATION else None
         out.metadata = json.loads(self.get_text()) if flags & _METADATA else None
+        return self.i == self.stop - 4
 
     def reject(self) -> tuple:
         """(sequence, index, time, variable, unit, value, reason) of a quarantine record."""
