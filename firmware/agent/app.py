@@ -12,7 +12,8 @@ from session.resolver import Resolver
 from spool import Spool
 
 _ROOTS = "/roots"
-_SPOOL = "/spool"
+# not /spool: a folder of that name would hide the package, since / comes first on the search path
+_SPOOL = "/queue"
 _WATCHDOG_MS = const(30000)
 _STATE_MS = const(500)
 # Collecting often keeps the heap in one piece: TLS and the encoder need large blocks for years.

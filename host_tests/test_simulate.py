@@ -1,0 +1,255 @@
+"""`tagonode simulate` from the outside: as its users call it, against servers that are not ours."""
+
+import contextlib
+import datetime
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import libfaketime
+import pytest
+from foreign_server import foreign_server
+
+TAGONODE = Path(sys.executable).parent / "tagonode"
+TOKEN = "0c0ffee0-1234-4567-89ab-feedfacebeef"
+FAST = ("--sample-every", "0.1", "--upload-every", "0.3", "--json")
+
+
+def run(*arguments: object, env: dict | None = None) -> tuple[int, dict, str]:
+    """(exit status, the closing JSON, everything else that was said)."""
+    done = subprocess.run(
+        [str(TAGONODE), "simulate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **(env or {})},
+    )
+    lines = done.stdout.splitlines()
+    result = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+    return done.returncode, result, done.stdout + done.stderr
+
+
+def test_readings_reach_the_local_tagoio():
+    status, result, said = run("--samples", 20, "--sample-every", 0.2, "--upload-every", 1, "--json")
+    assert status == 0, said
+    assert result["samples"] == 20
+    assert result["acknowledged"] == result["readings"] == 100
+    assert result["handshakes"] == 1
+    assert result["conserved"] is True
+    assert [result[name] for name in ("queued", "quarantined", "dropped", "damaged")] == [0, 0, 0, 0]
+    assert result["bytes_up"] > 100 * 83 and result["bytes_down"] > 1000
+
+
+def test_each_board_runs(tmp_path):
+    status, result, said = run("--board", "esp32", "--samples", 5, *FAST)
+    assert (status, result["acknowledged"]) == (0, 25), said
+
+
+def test_several_nodes_keep_their_books_apart():
+    status, result, said = run("--nodes", 3, "--samples", 4, *FAST)
+    assert (status, result["acknowledged"], result["handshakes"], result["nodes"]) == (0, 60, 3, 3), said
+
+
+def test_for_seconds():
+    status, result, said = run("--for", 1.05, *FAST)
+    assert status == 0, said
+    assert 8 <= result["samples"] <= 11
+    assert result["acknowledged"] == 5 * result["samples"]
+
+
+def test_another_server_gets_what_tagoio_expects(tmp_path):
+    with foreign_server(tmp_path) as server:
+        status, result, said = run(
+            "--url", server.url, "--token", TOKEN, "--ca", server.ca_file, "--samples", 12, *FAST
+        )
+    assert (status, result["acknowledged"], result["handshakes"]) == (0, 60, 1), said
+    assert {headers["Device-Token"] for _, headers in server.requests} == {TOKEN}
+    assert {headers["Content-Type"] for _, headers in server.requests} == {"application/json"}
+    assert len(server.records) == 60
+    first = server.records[:5]
+    assert [(r["variable"], r["unit"]) for r in first] == [
+        ("temperature", "°C"),
+        ("humidity", "%"),
+        ("pressure", "hPa"),
+        ("battery", "V"),
+        ("rssi", "dBm"),
+    ]
+    tag, _, sequence = first[0]["group"].partition("_")
+    assert {r["group"] for r in first} == {f"{tag}_1"} and sequence == "1"
+    assert len({r["time"] for r in first}) == 1
+    taken = datetime.datetime.fromisoformat(first[0]["time"])
+    assert abs((taken - datetime.datetime.now(datetime.UTC)).total_seconds()) < 60
+    assert TOKEN not in said
+
+
+def _bad_certificates(folder: Path, kind: str):
+    yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    options = {"wrong host": {"name": "elsewhere.example"}, "expired": {"not_after": yesterday}}
+    return foreign_server(folder, **options.get(kind, {}))
+
+
+@pytest.mark.parametrize(
+    "kind, reason",
+    [
+        ("wrong host", "the certificate is for another host"),
+        ("unknown issuer", "no root on this board vouches for the server"),
+        ("expired", "the server's certificate has expired"),
+        ("clock unset", "this board's clock is behind"),
+    ],
+)
+def test_nothing_goes_to_a_server_that_is_not_trusted(tmp_path, kind, reason):
+    env = {}
+    (tmp_path / "other").mkdir()
+    with _bad_certificates(tmp_path, kind) as server, foreign_server(tmp_path / "other") as stranger:
+        ca = server.ca_file
+        if kind == "unknown issuer":
+            ca = stranger.ca_file
+        if kind == "clock unset":
+            # trustme's certificates begin in 2000; on the day a board's clock starts at, they are not valid yet
+            library = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+            wrapper = tmp_path / "micropython"
+            wrapper.write_text(
+                "#!/bin/sh\n"
+                f"LD_PRELOAD={library} FAKETIME='@1999-12-31 00:00:00' DONT_FAKE_MONOTONIC=1 "
+                f'exec {Path(sys.executable).parent / "micropython"} "$@"\n'
+            )
+            wrapper.chmod(0o755)
+            env["MICROPYTHON"] = str(wrapper)
+        status, result, said = run(
+            "--url", server.url, "--token", TOKEN, "--ca", ca, "--samples", 3, "--drain", 1.5, *FAST, env=env
+        )
+    assert status == 1, said
+    assert server.requests == []
+    assert (result["acknowledged"], result["queued"], result["conserved"]) == (0, 15, True)
+    assert result["last_error"].startswith("untrusted: ") and reason in result["last_error"]
+    assert TOKEN not in said
+
+
+def _leftovers(group: int) -> list[str]:
+    """Processes of a process group that are alive."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = entry.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group and fields[0] not in "ZX":
+                found.append(entry.parent.name)
+    return found
+
+
+def test_killed_twenty_times_it_loses_nothing(tmp_path):
+    """SIGKILL of the whole process group at any moment, then one run to the end: no gap, every sample there."""
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    flash = tmp_path / "node.img"
+    with foreign_server(tmp_path) as server:
+        common = ("--url", server.url, "--token", TOKEN, "--ca", server.ca_file, "--flash", flash)
+        often = ("--sample-every", "0.03", "--upload-every", "0.1")
+        for _ in range(20):
+            process = subprocess.Popen(
+                [str(TAGONODE), "simulate", *map(str, common), *often],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(chance.uniform(0.4, 2.5))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            deadline = time.monotonic() + 5
+            while _leftovers(process.pid) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert not _leftovers(process.pid), f"seed {seed}"
+        status, result, said = run(*common, "--samples", 5, *often, "--json")
+    assert status == 0, f"seed {seed}: {said}"
+    readings = Counter((int(r["group"].partition("_")[2]), r["variable"]) for r in server.records)
+    samples = {sequence for sequence, _ in readings}
+    assert len({r["group"].partition("_")[0] for r in server.records}) == 1
+    assert samples == set(range(1, result["samples"] + 1)), f"seed {seed}"
+    assert all(readings[sequence, "temperature"] for sequence in samples), f"seed {seed}"
+    assert len(readings) == result["readings"] == result["acknowledged"], f"seed {seed}"
+    assert len(samples) > 20, "the nodes were killed before they did anything: the test proves nothing"
+
+
+def test_a_second_run_continues_with_the_local_tagoio(tmp_path):
+    flash = tmp_path / "node.img"
+    assert run("--flash", flash, "--samples", 3, *FAST)[0] == 0
+    status, result, said = run("--flash", flash, "--samples", 4, *FAST)
+    assert (status, result["samples"], result["acknowledged"], result["conserved"]) == (0, 7, 35, True), said
+
+
+GOOD = """
+board = "pico_w"
+[wifi]
+networks = ["field"]
+[sample]
+every = 60
+[[sensors]]
+driver = "bme280"
+bus = "i2c0"
+[sensors.channels.temperature]
+unit = "°C"
+"""
+
+
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        (("every = 60", "evry = 60"), ["sample.evry: unknown key; did you mean 'every'?"]),
+        (("bme280", "bme281"), ["sensors[1].driver: there is no driver 'bme281'; did you mean 'bme280'?"]),
+        (("every = 60", "every = 0"), ["sample.every: 0 is out of range: give at least 0.02"]),
+        (
+            ('unit = "°C"', f'unit = "{"x" * 40}"'),
+            ["sensors[1].channels.temperature.unit: has 40 characters: shorten it to 25 or fewer"],
+        ),
+        (('networks = ["field"]', "networks = []"), ["wifi.networks: is empty: give at least one"]),
+        (("pico_w", "pico"), ["board: there is no board 'pico'; did you mean 'pico_w'?"]),
+        (
+            ("networks", 'password = "hunter2"\nnetworks'),
+            ["wifi.password: secrets do not belong in this file: set TAGONODE_TOKEN and TAGONODE_WIFI_PASSWORD"],
+        ),
+        (("every = 60", "every = 60\n[sample]"), ["not valid TOML"]),
+        (
+            ("[sample]\nevery = 60", "[sample]\nevery = -1\n[queue]\npolicy = \"keep\""),
+            ["sample.every: -1 is out of range", "queue.policy: 'keep' will not do: choose 'drop_oldest' or 'drop_newest'"],
+        ),
+    ],
+    ids=["typo", "driver", "interval 0", "unit", "no network", "board", "secret", "syntax", "two at once"],
+)
+def test_mistakes_in_the_config_are_named_with_their_remedy(tmp_path, change, expected):
+    assert change[0] in GOOD
+    config = tmp_path / "node.toml"
+    config.write_text(GOOD.replace(*change))
+    status, _, said = run(config, "--samples", 1)
+    lines = said.splitlines()
+    assert status == 2
+    assert len(lines) == len(expected), said
+    for line, part in zip(lines, expected, strict=True):
+        assert line.startswith(f"{config}: ") and part in line
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (("--sample-every", "0"), "sample.every: 0.0 is out of range: give at least 0.02"),
+        (("--samples", "1", "--for", "1"), "--samples and --for exclude each other"),
+        (("--token", "x"), "--token and --ca go with --url"),
+        (("--url", "https://localhost:1", "--ca", "x"), "--url needs --token"),
+        (("--url", "https://localhost:1", "--token", "x"), "--url needs --ca"),
+        (("--url", "http://localhost:1", "--token", "x", "--ca", "x"), "give https://HOST[:PORT]"),
+        (("--url", "https://localhost:1", "--token", "x", "--ca", "no-such.pem"), "No such file"),
+        (("--url", "https://localhost:1", "--token", "x", "--ca", "README.md"), "no PEM certificate"),
+        (("--board", "pico"), "did you mean 'pico_w'?"),
+        (("no-such.toml",), "no-such.toml: no such file"),
+    ],
+)
+def test_wrong_use_is_one_line_and_status_2(arguments, expected):
+    status, _, said = run(*arguments)
+    assert (status, len(said.splitlines())) == (2, 1), said
+    assert expected in said
