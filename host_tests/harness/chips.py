@@ -1,7 +1,7 @@
-"""Simulated chips for device tests: the hardware of a virtual board, behind the guest's `machine` and `network`.
+"""Simulated chips for device tests: a virtual board's hardware behind the guest's `machine` and `network`.
 
-The device side gets the two ends of the wires as inherited descriptors; what a test does to the world (values,
-faults of the bus) comes over a control socket, so that it neither uses the bus nor waits for it.
+The device side gets the two ends of the wires as inherited descriptors; what a test does to the world
+(values, faults of the bus) comes over a control socket, so that it neither uses the bus nor waits for it.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _BUS = ("heal", "power_on", "unplug", "plug", "nack_at", "lose_at", "flip_at")
 class Chips:
     """Hardware with these chips, ready to be wired to a device.
 
-    chips: names of simulated chips, or dicts {"chip": name, "bus": 0, "address": …, more for its constructor}.
+    chips: names of simulated chips, or dicts {"chip": name, "bus": 0, more for its constructor}.
     port: "rp2" or "esp32". environment: values of Environment. adc: {channel: volts at the pin}.
     networks: {ssid: password}. nameserver: "address:port" that DHCP gives.
     """

@@ -1,4 +1,4 @@
-"""How a device under test asks or tells the simulated world in pytest's process: one line of JSON each way."""
+"""How a device under test talks to the simulated world in pytest's process: one line of JSON each way."""
 
 import contextlib
 import json

@@ -20,6 +20,7 @@ from .bytecode import Bytecode
 from .places import DEVICE_PATH, HARNESS, REPOSITORY
 
 DEFAULT_HEAP = "192K"
+_HARNESS_HEAP = 20 * 1024  # what guest/*.py keep of a heap; a test gets what it asks for on top of that
 DEFAULT_TIMEOUT = 30.0
 _GRACE = 2.0  # seconds to say where it hangs before it is killed
 
@@ -175,6 +176,11 @@ def interpreter() -> str:
     return os.environ.get("MICROPYTHON") or str(Path(sys.executable).parent / "micropython")
 
 
+def _bytes(heap: str) -> int:
+    unit = {"K": 1024, "M": 1024 * 1024}.get(heap[-1:].upper(), 1)
+    return int(heap[:-1] if unit > 1 else heap) * unit
+
+
 class MicroPython:
     """Runs each test in a fresh MicroPython process with a capped heap."""
 
@@ -201,7 +207,7 @@ class MicroPython:
                 [
                     interpreter(),
                     "-X",
-                    f"heapsize={job.heap}",
+                    f"heapsize={_bytes(job.heap) + _HARNESS_HEAP}",
                     "-c",
                     "import device_run",
                     str(result_tx),
