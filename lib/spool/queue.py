@@ -14,6 +14,7 @@ from micropython import const
 from spool.records import (
     CONTEXT,
     REJECT,
+    ROUND,
     STATE,
     Context,
     Sample,
@@ -137,8 +138,8 @@ class Spool:
         self._unsaved = False  # the state is newer than the last state record
         self._renew = False  # the slots must be emptied at the next chance
 
-    def _state(self) -> bytes:
-        out = bytearray((STATE,))
+    def _state(self, kind: int = STATE) -> bytes:
+        out = bytearray((kind,))
         cursor = self._cursor
         for n in (
             self.next_sequence,
@@ -359,21 +360,23 @@ class Spool:
 
     def _replay(self, numbers: list) -> bool:
         """Takes over what the slots say. True when something in those in use was not readable."""
-        damaged = False
+        damaged = bool(numbers)
+        self._first = numbers[0] if numbers else 0
         sample = Sample()
-        self._last = -1
+        last = -1
         for number in numbers:
-            if number != self._last + 1:
+            if number != last + 1:
                 damaged = True  # one is missing
+            last = number
             self._last = -1  # the file is to be read, not the slot in memory
             scan = self._journal(number)
             self._last = number
             self._slot = scan.raw
             self._at = 0
             while scan.step():
-                if scan.kind == STATE:
+                if STATE <= scan.kind <= ROUND:
                     self._at = scan.at - scan.stop + scan.start
-                    if self._load(scan) and self._at == _HEAD:
+                    if self._load(scan) and scan.kind == ROUND:
                         self._first = number
                         self._moved = max(self._moved, self.next_sequence - 1)
                         damaged = False
@@ -381,8 +384,6 @@ class Spool:
                     self._at = 0
                     self._count(scan, sample)
             damaged = damaged or scan.damaged
-        if self._last < 0:
-            self._last = 0
         return damaged
 
     def _survey(self, at: int) -> None:
@@ -492,7 +493,7 @@ class Spool:
         self._start_slot()
         self._first = self._last
         self._at = _HEAD
-        self._slot += self._state()
+        self._slot += self._state(ROUND)
         self._dirty = True
         self._unsaved = self._renew = False
         self._epoch += 1
@@ -572,6 +573,8 @@ class Spool:
             body = self._state()
             if self._fit(self._at or len(self._slot), len(body), 2):
                 end = self._at or len(self._slot)
+                if end == _HEAD and self._last == self._first:
+                    body = self._state(ROUND)
                 self._slot = self._slot[:end] + body
                 self._at = end
                 self._dirty = True

@@ -12,7 +12,8 @@ from micropython import const
 SAMPLE = const(0)  # kinds below 0x80 are samples: the kind byte holds their flags
 CONTEXT = const(0x80)
 STATE = const(0x81)
-REJECT = const(0x82)
+ROUND = const(0x82)  # a state with which the slots are used anew
+REJECT = const(0x83)
 RECORD_MAX = const(8192)  # bytes of the longest body
 
 _EXCEPTIONS = const(1)
@@ -257,6 +258,8 @@ class Scan:
             return unpack("<f", self.get_raw(4))[0]
         if tag == _FLOAT64:
             return unpack("<d", self.get_raw(8))[0]
+        if tag > _TEXT:
+            raise ValueError
         n = self.get_signed()
         return n / scale if tag == _DECIMAL else n
 
