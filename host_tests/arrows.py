@@ -87,8 +87,8 @@ BANS = (
 
 # what MicroPython 1.24 and newer has on esp32 and rp2, or freezes into its firmware
 _MICROPYTHON = (
-    "_onewire _thread array asyncio binascii bluetooth builtins cmath collections cryptolib deflate dht ds18x20 "
-    "errno esp esp32 espnow framebuf gc hashlib heapq io json machine math micropython mip neopixel network "
+    "_onewire _thread array asyncio binascii bluetooth builtins cmath collections cryptolib deflate dht "
+    "ds18x20 errno esp esp32 espnow framebuf gc hashlib heapq io json machine math micropython mip neopixel network "
     "ntptime onewire os platform random re requests rp2 select socket ssl struct sys time tls uctypes vfs"
 )
 MICROPYTHON = frozenset(_MICROPYTHON.split(" "))
