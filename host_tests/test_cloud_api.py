@@ -528,6 +528,16 @@ def test_the_python_sdk_shows_the_texts_of_refusals(cloud, device):
         device.info()
 
 
+def test_the_plain_listener_has_the_date_and_counts_no_handshake(cloud):
+    before = cloud.connections, cloud.handshakes
+    connection = http.client.HTTPConnection("127.0.0.1", int(cloud.plain_url.rpartition(":")[2]))
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Date"][-4:]) == (404, " GMT")
+    connection.close()
+    assert (cloud.connections, cloud.handshakes) == before
+
+
 def test_plain_http_on_the_tls_port_is_no_answer(cloud):
     connection = http.client.HTTPConnection("127.0.0.1", cloud.port)
     with pytest.raises((http.client.HTTPException, OSError)):

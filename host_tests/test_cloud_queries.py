@@ -238,7 +238,7 @@ FILTERS = st.fixed_dictionaries(
         "groups": st.sampled_from([("g1",), ("g1", "g2"), ("none",)]),
         "values": st.sampled_from([("2",), ("true",), ("x", "0.5"), ("",)]),
         "start": st.integers(-1, 5).map(lambda hours: NOW - hours * 3_600_000),
-        "end": st.integers(-1, 5).map(lambda hours: NOW - hours * 3_600_000 + 1),
+        "end": st.integers(-1, 5).map(lambda hours: NOW - hours * 3_600_000),
         "qty": st.integers(1, 4),
         "skip": st.integers(0, 3),
         "ascending": st.booleans(),

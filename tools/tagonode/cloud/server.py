@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import ssl
@@ -64,7 +65,7 @@ class _Protocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         with self.wire.lock:
-            self.wire.connections += 1
+            self.wire.connections += self.scheme == "https"
             self.wire.open[transport] = self.wire.measure(transport)
 
     def on_response_complete(self) -> None:
@@ -82,13 +83,18 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server that says when it listens."""
+    """uvicorn's server that says when it listens, and does so on one more socket without TLS."""
 
     ready: threading.Event
+    plain: socket.socket
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.on_tick(0)  # the Date header, before the first answer
         await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        kind: Any = self.config.http_protocol_class
+        make = functools.partial(kind, self.config, self.server_state, self.lifespan.state, loop)
+        self.servers.append(await loop.create_server(make, sock=self.plain))
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -140,7 +146,9 @@ class LocalCloud:
                         f"{self.db.parent} is not a folder; make it, or name another place for the database"
                     )
             listener = self._cleanup.enter_context(_listen(host, port))
+            plain = self._cleanup.enter_context(_listen(host, 0))
             self.port: int = listener.getsockname()[1]
+            self._plain_port: int = plain.getsockname()[1]
             self.store = Store(self.db, durable=db is not None)
             self._cleanup.callback(self.store.close)
             self._ca = CertificateAuthority(_ca_folder(self.db, db is None), HOSTS)
@@ -151,12 +159,12 @@ class LocalCloud:
             self._wire = _Wire()
             self.account_token = self.store.account_token
             self.device_token = self.store.token_of_first_device() or self.create_device("First device")
-            self._start(listener)
+            self._start(listener, plain)
         except BaseException:
             self._cleanup.close()
             raise
 
-    def _start(self, listener: socket.socket) -> None:
+    def _start(self, listener: socket.socket, plain: socket.socket) -> None:
         # what uvicorn has to tell about strange clients is not for the user of a simulation
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         protocol = type("_CountingProtocol", (_Protocol,), {"wire": self._wire})
@@ -176,6 +184,7 @@ class LocalCloud:
         )
         self._server = _Server(config)
         self._server.ready = threading.Event()
+        self._server.plain = plain
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="cloud", daemon=True
         )
@@ -207,6 +216,11 @@ class LocalCloud:
     def url(self) -> str:
         """The API's base address."""
         return f"https://localhost:{self.port}"
+
+    @property
+    def plain_url(self) -> str:
+        """The same API without TLS, on a free port: for those who want no more than its `Date`."""
+        return f"http://localhost:{self._plain_port}"
 
     @property
     def ntp_address(self) -> str:
@@ -264,7 +278,7 @@ class LocalCloud:
 
     @property
     def connections(self) -> int:
-        """Connections whose TLS handshake was completed: also the number of good handshakes."""
+        """Connections whose TLS handshake was completed: the number of good handshakes."""
         return self._wire.connections
 
     @property
