@@ -10,7 +10,6 @@ from micropython import const
 
 NAME = "esp32"
 WATCHDOG_MAX_MS = const(120000)  # any value goes; two minutes are more than any task promises
-FLASH_PROG = const(32)
 
 _I2C_PINS = {"i2c0": (0, 22, 21), "i2c1": (1, 32, 33)}
 _I2C_HZ = const(100000)

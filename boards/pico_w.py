@@ -9,7 +9,6 @@ from micropython import const
 
 NAME = "pico_w"
 WATCHDOG_MAX_MS = const(8388)  # RP2040 datasheet 4.7: 24 bits, two counts a microsecond
-FLASH_PROG = const(256)
 
 _I2C_PINS = {"i2c0": (0, 5, 4), "i2c1": (1, 7, 6)}
 _I2C_HZ = const(100000)

@@ -1,4 +1,4 @@
-# Start the agent. If it cannot even start, say why, leave time to reach the prompt over USB, and try again.
+# Start the agent. If it cannot even start, or ends, say why, leave time to reach the prompt over USB, and try again.
 import gc
 import sys
 import time
@@ -10,8 +10,8 @@ try:
     agent.app.run()
 except Exception as error:
     sys.print_exception(error)
-    print("TagoNode could not go on: see the lines above. Restarting in 30 s; Ctrl-C for the prompt.")
-    time.sleep(30)
-    import machine
+print("TagoNode could not go on: see the lines above. Restarting in 30 s; Ctrl-C for the prompt.")
+time.sleep(30)
+import machine
 
-    machine.reset()
+machine.reset()

@@ -76,6 +76,8 @@ class Clock:
                 retry = min(retry * 2, _LONGEST_RETRY_MS)
 
     async def _ask(self, pulse, resolver, servers):
+        if not servers:
+            self._log.warning("clock", "no time server in the settings: build and deploy again")
         for server in servers:
             pulse.beat(30000)
             try:

@@ -13,10 +13,14 @@ _LONGEST_PAUSE_MS = const(300000)
 
 
 class Link:
-    """board: the board's module; networks: [(ssid, Secret key)], in order of preference. `up` is set while joined."""
+    """board: the board's module; networks: [(ssid, Secret key)], in order of preference.
+
+    `up` is set while joined; `joins` counts: connections made before the last of them are dead.
+    """
 
     def __init__(self, board, networks, log):
         self.up = asyncio.Event()
+        self.joins = 0
         self._board = board
         self._networks = networks
         self._log = log
@@ -30,20 +34,21 @@ class Link:
         """Keep the link up."""
         pause = _FIRST_PAUSE_MS
         while True:
+            self.up.clear()
             self._wlan = wlan = self._board.wifi()
             for ssid, key in self._networks:
                 if await self._join(pulse, wlan, ssid, key):
                     pause = _FIRST_PAUSE_MS
+                    self.joins += 1
                     self.up.set()
                     while wlan.isconnected():
                         await pulse.sleep(_HEALTHY_LOOK_MS)
-                    self.up.clear()
                     self._log.warning("link", "lost " + ssid)
                     break
             else:
                 wlan.active(False)
                 # full jitter, so that a street of nodes does not come back in one moment
-                wait = random.getrandbits(16) % pause + _FIRST_PAUSE_MS
+                wait = random.getrandbits(24) % pause + _FIRST_PAUSE_MS
                 self._log.warning("link", "no network joined; next try in " + str(wait // 1000) + " s")
                 await pulse.sleep(wait)
                 pause = min(pause * 2, _LONGEST_PAUSE_MS)
@@ -52,18 +57,18 @@ class Link:
         try:
             wlan.active(True)
             wlan.connect(ssid, key.reveal() or None)
-            left = _JOIN_MS
-            while left > 0 and not wlan.isconnected():
+            for _ in range(_JOIN_MS // _LOOK_MS):
+                await pulse.sleep(_LOOK_MS)
+                if wlan.isconnected():
+                    self._log.info("link", "joined " + ssid)
+                    return True
                 # rp2 and lwIP name a failure by a negative status; esp32 has no numbers in common with them
                 if wlan.status() < 0:
                     break
-                await pulse.sleep(_LOOK_MS)
-                left -= _LOOK_MS
-            if wlan.isconnected():
-                self._log.info("link", "joined " + ssid)
-                return True
-            self._log.warning("link", "could not join " + ssid + ": " + self._board.wifi_problem(wlan.status()))
-        except OSError as error:
-            self._log.warning("link", "could not join " + ssid + ": " + str(error))
-        wlan.disconnect()
+            problem = self._board.wifi_problem(wlan.status())
+            wlan.disconnect()
+        except (OSError, ValueError, RuntimeError) as error:
+            # the three that ports raise; the next network may do
+            problem = str(error)
+        self._log.warning("link", "could not join " + ssid + ": " + problem)
         return False

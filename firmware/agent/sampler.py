@@ -8,12 +8,14 @@ import asyncio
 import sys
 
 from micropython import const
+from spool import SpoolError
 
 _LONGEST_CONVERSION_MS = const(6000)
+_LOOK_MS = const(60000)
 
 
 class Sensor:
-    """A driver's instance, made when it is first used and remade after it failed to start.
+    """A driver's instance, made when it is first used.
 
     name: as in the settings; make(): gives the driver's instance; channels: its channels as (variable, unit, decimals).
     """
@@ -26,14 +28,17 @@ class Sensor:
         self._chip = None
 
     def start(self) -> int:
-        """Begin a conversion; milliseconds until it is done. Raises OSError or ValueError."""
+        """Begin a conversion; milliseconds until it is done. Raises what the driver raises."""
         if self._chip is None:
             self._chip = self._make()
         return self._chip.start()
 
     def read(self) -> tuple:
-        """The readings, in the order of `channels`. Raises OSError or ValueError."""
-        return self._chip.read()
+        """The readings, in the order of `channels`. Raises ValueError for another number of them, and what the driver does."""
+        readings = self._chip.read()
+        if len(readings) != len(self.channels):
+            raise ValueError("gave %d readings for %d channels" % (len(readings), len(self.channels)))
+        return readings
 
 
 def load_sensor(row: dict, board, log) -> Sensor:
@@ -77,16 +82,22 @@ class Sampler:
         """Sample on the grid until the run is over."""
         due = None
         while not self.over.is_set():
-            due = self._next(due)
-            if self._end and due > self._end:
-                await pulse.sleep(self._end - self._clock.mono())
+            after = self._next(due)
+            until = min(after, self._end) if self._end else after
+            left = until - self._clock.mono()
+            if left > _LOOK_MS:
+                # the grid moves when the clock is set: look again
+                await pulse.sleep(_LOOK_MS)
+                continue
+            await pulse.sleep(left)
+            if until != after:
                 break
-            await pulse.sleep(due - self._clock.mono())
-            if await self._measure(pulse):
-                if self._commit() and self._left:
-                    self._left -= 1
-                    if not self._left:
-                        break
+            due = after
+            mono = self._clock.mono()
+            if await self._measure(pulse) and self._commit(mono) and self._left:
+                self._left -= 1
+                if not self._left:
+                    break
         self.over.set()
         self._committed()
 
@@ -109,35 +120,36 @@ class Sampler:
         for sensor in self._sensors:
             pulse.beat()
             try:
-                wait = max(wait, min(sensor.start(), _LONGEST_CONVERSION_MS))
+                wait = max(wait, min(int(sensor.start()), _LONGEST_CONVERSION_MS))
                 started.append(sensor)
-            except (OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever a driver does wrong costs its own readings only
                 self._failed(sensor, error)
         await pulse.sleep(wait)
         some = False
         at = 0
         values = self._values
         for sensor in self._sensors:
-            count = len(sensor.channels)
             readings = None
             if sensor in started:
                 pulse.beat()
                 try:
                     readings = sensor.read()
-                except (OSError, ValueError) as error:
+                except Exception as error:  # noqa: BLE001 - as above
                     self._failed(sensor, error)
-            if readings is not None and sensor.problem:
-                self._log.info("sampler", sensor.name + " works again")
-                sensor.problem = ""
-            for i in range(count):
+            wrong = readings is None
+            for i in range(len(sensor.channels)):
                 value = None if readings is None else readings[i]
                 # NaN and the infinities are no readings, and no JSON
-                if isinstance(value, float) and value - value != 0:
-                    self._failed(sensor, ValueError("gave a value that is no number"))
+                if not (value is None or isinstance(value, (int, str)) or isinstance(value, float) and value - value == 0):
+                    self._failed(sensor, ValueError("gave a value that is neither number nor text"))
+                    wrong = True
                     value = None
                 values[at] = value
                 some = some or value is not None
                 at += 1
+            if sensor.problem and not wrong:
+                self._log.info("sampler", sensor.name + " works again")
+                sensor.problem = ""
         return some
 
     def _failed(self, sensor, error):
@@ -148,11 +160,10 @@ class Sampler:
             self._log.warning("sampler", sensor.name + ": " + text)
             sensor.problem = text
 
-    def _commit(self):
-        now = self._clock.now()
+    def _commit(self, mono):
         try:
-            self._spool.append(self._values, now, self._clock.mono())
-        except (OSError, ValueError) as error:
+            self._spool.append(self._values, self._clock.stamp(mono), mono)
+        except (SpoolError, ValueError) as error:
             self._log.error("spool", "sample not stored: " + str(error))
             return False
         self._committed()

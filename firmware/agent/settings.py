@@ -35,7 +35,7 @@ TABLE = (
     ("sample.every", SECONDS, 60000, 20, 86400000),
     ("upload.every", SECONDS, 300000, 0, 604800000),
     ("upload.body", INT, 32768, 2048, 200000),
-    ("queue.bytes", INT, 393216, 16384, 16777216),
+    ("queue.bytes", INT, 393216, 65536, 16777216),
     ("queue.policy", CHOICE, "drop_oldest", ("drop_oldest", "drop_newest"), None),
     ("queue.commit_samples", INT, 1, 1, 100),
     ("clock.every", SECONDS, 21600000, 60000, 604800000),
@@ -84,12 +84,14 @@ def seal(values: dict) -> str:
 
 
 def unseal(text: str) -> dict:
-    """The settings in a file's text. Raises ValueError when it is torn, damaged, or of a newer format."""
+    """The settings in a file's text. Raises ValueError when it is torn, damaged, of a newer format, or no settings."""
     body, _, rest = text.partition("\n")
     if rest.strip() != "%08x" % (crc32(body.encode()) & 0xFFFFFFFF):
         raise ValueError("checksum does not match")
     values = json.loads(body)
-    if values.get("format", 0) > FORMAT:
+    if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+        raise ValueError("holds no settings")
+    if values["format"] > FORMAT:
         raise ValueError("written for newer firmware")
     return values
 
@@ -98,7 +100,8 @@ def load(log, files: tuple = FILES) -> dict:
     """The board's settings, defaults filled in, values out of range replaced by their defaults and logged.
 
     Takes the first file that is whole. "tagoio.token" and the Wi-Fi keys come as Secret. Raises ValueError when
-    no file is whole: the board was never deployed to, or its flash is gone.
+    no file is whole, since the board was never deployed to or its flash is gone, or when something without a default
+    is missing.
     """
     values = None
     for name in files:
@@ -110,6 +113,9 @@ def load(log, files: tuple = FILES) -> dict:
             log.warning("settings", name + " cannot be used: " + str(error))
     if values is None:
         raise ValueError("no settings on this board: run tagonode deploy")
+    for key in ("board", "build.time", "sensors"):
+        if key not in values:
+            raise ValueError("the settings have no " + key + ": run tagonode deploy")
     for row in TABLE:
         key = row[0]
         if key not in values:

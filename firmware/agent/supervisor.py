@@ -6,6 +6,7 @@ comes back by a reset. A task that fails is started again after a pause that gro
 """
 
 import asyncio
+import gc
 import sys
 from time import ticks_add, ticks_diff, ticks_ms
 
@@ -30,12 +31,17 @@ class Pulse:
         self.due = ticks_add(ticks_ms(), within_ms)
 
     async def sleep(self, ms: int) -> None:
-        """Sleep, however long, in slices that keep the promise short (and below what sleep_ms can take)."""
-        while ms > 0:
-            part = min(ms, _SLICE_MS)
+        """Sleep, however long, in slices that keep the promise short (and below what sleep_ms can take).
+
+        The other tasks get their turn even when `ms` is 0 or less.
+        """
+        while True:
+            part = max(min(ms, _SLICE_MS), 0)
             self.beat(part + _MARGIN_MS)
             await asyncio.sleep_ms(part)
             ms -= part
+            if ms <= 0:
+                break
         self.beat()
 
     async def wait(self, event, ms: int = -1) -> bool:
@@ -79,6 +85,7 @@ class Supervisor:
                 break
             except Exception as error:
                 self.restarts += 1
+                gc.collect()  # it may have been the memory: saying so takes some
                 self._log.error(pulse.name, "failed: " + repr(error) + "; starting again in " + str(pause // 1000) + " s")
                 sys.print_exception(error)
             if ticks_diff(ticks_ms(), started) > _LONGEST_PAUSE_MS:

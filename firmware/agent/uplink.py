@@ -45,21 +45,26 @@ class Uplink:
         self._token = settings["tagoio.token"]
         self._encoder = records.Encoder(spool.tag, bytearray(4096))
         self._response = http1.Response(bytearray(1024))
-        self._failures = 0
+        self._failures = 0  # in a row, of one pace
+        self._slow = False
+        self._joins = 0
         # every board waits its own times, so that a fleet does not come back as a herd
         random.seed(int.from_bytes(unique_id, "big") & 0x3FFFFFFF ^ random.getrandbits(30))
 
     async def run(self, pulse) -> None:
         """Send for ever: on the grid of upload.every, at once when `flush` is set."""
         self._session.progress = pulse.beat
+        spool = self._spool
         while True:
             await pulse.wait(self.flush, self._until_due())
             self.flush.clear()
-            while self._spool.queued:
+            # what is taken meanwhile waits for its own turn: a slow link would send samples one by one
+            goal = spool.next_sequence
+            while spool.queued and spool.next_sequence - spool.samples_queued < goal:
                 # a reading taken before the time was known gets its time when it is sent: so know it first
                 await pulse.wait(self._link.up)
                 await pulse.wait(self._clock.synced)
-                verdict, detail, seconds = await self._attempt(pulse)
+                verdict, detail, hint = await self._attempt(pulse)
                 self._status["verdict"] = verdict
                 if verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
                     self._failures = 0
@@ -67,8 +72,7 @@ class Uplink:
                     if verdict != verdicts.ACCEPTED:
                         self._log.warning("uplink", verdict + ": " + detail)
                     continue
-                wait = self._wait(verdict, seconds)
-                self._failures += 1
+                wait = self._wait(verdict, hint)
                 self._status["error"] = verdict + ": " + detail
                 self._log.warning("uplink", "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100))
                 await pulse.sleep(wait)
@@ -79,33 +83,52 @@ class Uplink:
         now = self._clock.now()
         return self._every_ms - (self._clock.mono() if now is None else now) % self._every_ms
 
-    def _wait(self, verdict, seconds):
-        """Milliseconds until the next try."""
+    def _wait(self, verdict, hint):
+        """Milliseconds until the next try. hint: seconds that the server asked for, or None."""
         if verdict == verdicts.THROTTLED:
-            if seconds is None:
-                # TagoIO counts by the clock minute
-                wait = _MINUTE_MS - self._clock.now() % _MINUTE_MS
-            else:
-                wait = seconds * 1000
+            self._failures = 0
+            # TagoIO counts by the clock minute
+            wait = hint * 1000 if hint else _MINUTE_MS - self._clock.now() % _MINUTE_MS
             return wait + self._jitter(_THROTTLE_JITTER_MS)
-        if verdict in (verdicts.UNAVAILABLE, verdicts.AMBIGUOUS):
-            return self._jitter(min(_LONGEST_WAIT_MS, _FIRST_WAIT_MS << min(self._failures, 10)))
-        return _SLOW_FIRST_MS // 2 + self._jitter(min(_SLOW_LONGEST_MS, _SLOW_FIRST_MS << min(self._failures, 10)))
+        slow = verdict not in (verdicts.UNAVAILABLE, verdicts.AMBIGUOUS)
+        if slow != self._slow:
+            self._slow = slow
+            self._failures = 0
+        doubled = min(self._failures, 10)
+        self._failures += 1
+        if slow:
+            return _SLOW_FIRST_MS // 2 + self._jitter(min(_SLOW_LONGEST_MS, _SLOW_FIRST_MS << doubled))
+        return (hint or 0) * 1000 + self._jitter(min(_LONGEST_WAIT_MS, _FIRST_WAIT_MS << doubled))
 
     def _jitter(self, most):
         return random.getrandbits(24) % most
 
-    def _choose(self):
-        """The oldest samples that fit in a body: (bytes of the body, last sequence)."""
-        size = records.EMPTY
-        last = 0
-        for sample in self._samples():
-            more = self._encoder.size(sample)
-            if last and size + more > self._body_max:
-                break
-            size += more
-            last = sample.sequence
-        return size, last
+    async def _choose(self, pulse):
+        """The oldest samples that fit in a body: (bytes of the body, last sequence), of which 0 when there is none.
+
+        A reading that can never be encoded is set aside as soon as it is the next to be sent.
+        """
+        while True:
+            pulse.beat()
+            size = records.EMPTY
+            last = 0
+            try:
+                for sample in self._samples():
+                    more = self._encoder.size(sample)
+                    if last and size + more > self._body_max:
+                        break
+                    size += more
+                    last = sample.sequence
+                return size, last
+            except records.RecordError as error:
+                if last:
+                    return size, last
+                reason = str(error)
+                self._log.warning("uplink", "set aside a reading of sample %d: %s" % (sample.sequence, reason))
+                for index in range(len(sample.values)):
+                    if error.channel in (None, index):
+                        self._spool.quarantine(sample.sequence, index, reason)
+                await pulse.sleep(0)
 
     def _samples(self, last=None):
         boot = self._spool.boot
@@ -116,35 +139,56 @@ class Uplink:
                 sample.time = self._clock.stamp(sample.mono)
             yield sample
 
+    def _body(self, size, last):
+        """The pieces of a body of exactly `size` bytes: the queue may drop its oldest samples while they are sent."""
+        for piece in self._encoder.pieces(self._samples(last)):
+            size -= len(piece)
+            if size < 0:
+                break
+            yield piece
+        if size:
+            raise SpoolError("samples were dropped while they were sent")
+
     async def _attempt(self, pulse):
-        """Send one batch: returns (verdict, detail, seconds to wait or None)."""
-        pulse.beat()
-        size, last = self._choose()
-        pulse.beat()
-        head = http1.encode_head(
-            "POST",
-            self._target,
-            self._host,
-            (("Device-Token", self._token.reveal()), ("Content-Type", "application/json")),
-            size,
-        )
+        """Send one batch: returns (verdict, detail, hint) as tagoio.verdicts has them."""
+        if self._joins != self._link.joins:
+            # a connection from before the link was lost is dead, and nothing would say so
+            self._joins = self._link.joins
+            self._session.close()
         response = self._response
-        response.begin("POST")
-        self._status["requests"] += 1
+        token = self._token.reveal()
         try:
+            size, last = await self._choose(pulse)
+            if not last:
+                return verdicts.UNAVAILABLE, "queue: nothing in it can be read", None
+            pulse.beat()
+            head = http1.encode_head(
+                "POST",
+                self._target,
+                self._host,
+                (("Device-Token", token), ("Content-Type", "application/json")),
+                size,
+            )
+            response.begin("POST")
             self._spool.begin(last)
-            await self._session.request(head, self._encoder.pieces(self._samples(last)), response)
+            self._status["requests"] += 1
+            await self._session.request(head, self._body(size, last), response)
         except SpoolError as error:
-            return verdicts.UNAVAILABLE, "flash: " + str(error), None
+            return verdicts.UNAVAILABLE, "queue: " + str(error), None
+        except http1.LocalProtocolError as error:
+            # settings that can be no request: an empty token, for one
+            return verdicts.MISCONFIGURED, str(error), None
         except SessionError as error:
             return verdicts.judge_failure(error.stage, error.reason, error.sent)
         finally:
             self._status["handshakes"] = self._session.handshakes
-        verdict = verdicts.judge(response.status, response.header, response.body(), self._token.reveal())
+        verdict = verdicts.judge(response.status, response.header, response.body(), token)
         if verdict[0] in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
-            try:
-                self._spool.ack(last)
-            except SpoolError as error:
-                # settled in memory, written with the next commit
-                self._log.warning("spool", str(error))
+            for _ in range(4):
+                try:
+                    self._spool.ack(last)
+                    break
+                except SpoolError as error:
+                    # the queue passes over what it could not read three times, and writes later what it cannot now
+                    self._log.warning("spool", str(error))
         return verdict
