@@ -64,17 +64,17 @@ MUTATIONS = [
         "_CONVERSION_MS = const(9)",
     ),
     ("status not looked at", "bmp280", "if not frame[0] & (_MEASURING | _IM_UPDATE)", "if True"),
-    ("poll without end", "bmp280", "for _ in range(_POLLS)", "while 1"),
+    ("poll without end", "__init__", "for _ in range(1000)", "while 1"),
     (
         "poll by the clock alone, subtracting ticks",
-        "bmp280",
+        "__init__",
         "time.ticks_diff(time.ticks_ms(), began)",
         "time.ticks_ms() - began",
     ),
     ("no re-initialisation after a failure", "__init__", "self._ready = False\n        raise", "raise"),
     ("errors of the bus let through", "__init__", "except OSError as error", "except KeyError as error"),
     ("errors of the arithmetic let through", "__init__", "(ArithmeticError, ValueError)", "KeyError"),
-    ("read() without start() answers", "bmp280", "if not self._started", "if False"),
+    ("read() without start() answers", "__init__", "if not started", "if False"),
     ("ctrl_hum never written", "bme280", "self._write(_CTRL_HUM, 1)", "pass"),
     ("H4 read as unsigned", "bme280", '"<hBbBbb"', '"<hBBBbb"'),
     ("H5 read as unsigned", "bme280", '"<hBbBbb"', '"<hBbBBb"'),
@@ -100,13 +100,59 @@ MUTATIONS = [
     ("rail taken for a voltage", "battery", "0x100 < level < 0xFFF0", "-1 < level < 0x1FFFF"),
     ("first sample only", "battery", "sample() + sample() + sample() + sample()", "4 * sample()"),
     ("no link taken for 0 dBm", "rssi", "-128 < dbm < 0", "-128 < dbm <= 0"),
+    ("CRC with another polynomial", "sensirion", "0x31", "0x07"),
+    ("CRC with another start", "sensirion", "crc = 0xFF", "crc = 0"),
+    ("CRC ignored", "sensirion", "if crc8(frame, at, at + 2) != frame[at + 2]", "if False"),
+    (
+        "bytes of the word swapped",
+        "sensirion",
+        "frame[at] << 8 | frame[at + 1]",
+        "frame[at + 1] << 8 | frame[at]",
+    ),
+    ("formula of the SHT3x", "sht4x", "125 * s_rh / 65535 - 6", "100 * s_rh / 65535"),
+    ("humidity not cut", "sht4x", "min(max(125 * s_rh / 65535 - 6, 0.0), 100.0)", "125 * s_rh / 65535 - 6"),
+    ("divided by 65536", "sht4x", "175 * s_t / 65535", "175 * s_t / 65536"),
+    ("humidity rail taken for a result", "sht4x", "if s_rh in (0, 0xFFFF)", "if False"),
+    ("temperature rail taken for a result", "sht4x", "if not -41 < celsius < 126", "if False"),
+    ("typical time instead of the longest", "sht4x", "_CONVERSION_MS = 10", "_CONVERSION_MS = 7"),
+    (
+        "reset not awaited",
+        "sht4x",
+        "time.sleep_ms(_INITIALISE_MS)\n            self._command",
+        "self._command",
+    ),
+    ("refused command goes unnoticed", "sht4x", "not in (None, len(command))", "== -1"),
+    ("typical time instead of the longest", "sht3x", "_CONVERSION_MS = 17", "_CONVERSION_MS = 13"),
+    ("formula of the SHT4x", "sht3x", "100 * s_rh / 65535", "125 * s_rh / 65535 - 6"),
+    ("low repeatability command", "sht3x", 'b"\\x24\\x00"', 'b"\\x2c\\x06"'),
+    ("CRC ignored", "aht20", "if self._FRAME > 6 and crc8(frame, 0, 6) != frame[6]", "if False"),
+    ("busy ignored", "aht20", "if not frame[0] & _BUSY", "if True"),
+    ("start not checked", "aht20", "!= _BUSY | _CALIBRATED", "== 0xFF"),
+    ("calibration not checked after measuring", "aht20", "if not frame[0] & _CALIBRATED", "if False"),
+    ("AHT10 initialised as AHT20", "aht20", 'b"\\xe1\\x08\\x00"', 'b"\\xbe\\x08\\x00"'),
+    ("nibbles of byte 3 swapped", "aht20", "frame[3] >> 4", "frame[3] & 15"),
+    ("offset of 45", "aht20", "1048576 - 50", "1048576 - 45"),
+    ("rails taken for a result", "aht20", "s_rh in (0, _RAIL) or", ""),
+    ("range not checked", "aht20", "or not -41 < celsius < 86", ""),
+    ("not divided by 1.2", "bh1750", "raw / 1.2", "raw"),
+    ("0xFFFF taken for a result", "bh1750", "if raw == 0xFFFF", "if False"),
+    ("0 taken for darkness", "bh1750", "if not raw:", "if False:"),
+    ("bus held low taken for darkness", "bh1750", 'raise SensorError("bus held low")', "return"),
+    ("stale result not cleared", "bh1750", "self._instruct(_RESET)\n", "pass\n"),
+    ("other chip not noticed", "bh1750", "if self._result():", "if False:"),
+    ("typical time instead of the longest", "bh1750", "self._wait_ms(180)", "self._wait_ms(120)"),
+    ("measurement time not set", "bh1750", "self._instruct(0x60 | self._time & 31)", "pass"),
+    ("measurement time not allowed for", "bh1750", " * 69 / self._time", ""),
 ]
 
 
 def tests_of(file: str) -> list[str]:
-    shared = file in ("__init__", "bmp280", "bme280")
-    own = ["host_tests/device/test_bme280.py", "host_tests/test_driver_oracles.py"] if shared else []
-    return own or [f"host_tests/device/test_{file}.py"]
+    device = "host_tests/device/test_{}.py"
+    if file in ("__init__", "bmp280", "bme280"):
+        return [device.format("bme280"), "host_tests/test_driver_oracles.py"]
+    if file in ("sensirion", "sht4x", "sht3x"):
+        return [device.format("sht")]
+    return [device.format(file)]
 
 
 def run(tree: Path, file: str) -> list[str]:
@@ -125,9 +171,7 @@ def run(tree: Path, file: str) -> list[str]:
     ran = subprocess.run(
         [*command, *tests_of(file)], cwd=tree, capture_output=True, text=True, timeout=600, check=False
     )
-    failed = re.findall(
-        r"^(?:FAILED|ERROR) \S*?(test_\w+\.py)(?:::(.*?))?(?: - .*)?$", ran.stdout, re.MULTILINE
-    )
+    failed = re.findall(r"^(?:FAILED|ERROR) \S*?(test_\w+\.py)(?:::(.*?))?(?: - .*)?$", ran.stdout, re.MULTILINE)
     if ran.returncode and not failed:
         raise SystemExit(f"pytest itself failed:\n{ran.stdout}{ran.stderr}")
     return [test.replace("cpython-", "") or file for file, test in failed]

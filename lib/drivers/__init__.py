@@ -21,6 +21,15 @@ class SensorError(OSError):
     """
 
 
+def polls(limit_ms: int):
+    """Yields as often as a driver may ask whether its chip is done: for limit_ms, and 1000 times at most."""
+    began = time.ticks_ms()
+    for _ in range(1000):
+        yield
+        if time.ticks_diff(time.ticks_ms(), began) > limit_ms:
+            break
+
+
 class Sensor:
     """Base of all drivers: a subclass gives CHANNELS, _read() -> tuple and, unless it is 0, _start() -> ms.
 
@@ -29,18 +38,22 @@ class Sensor:
     which the next _start() must initialise the chip.
     """
 
-    CHANNELS = ()
+    CHANNELS: tuple = ()
     _REMEDY = "check wiring, supply and address"
     _ready = False
+    _started = False
     _where = ""
 
     def start(self) -> int:
         """Begin a conversion; return how many milliseconds to wait before read(). Raises SensorError."""
-        return self._guarded(self._start)
+        wait_ms = self._guarded(self._start)
+        self._started = True
+        return wait_ms
 
     def read(self) -> tuple:
         """The finished conversion: numbers in CHANNELS order and units. Raises SensorError."""
-        return self._guarded(self._read)
+        started, self._started = self._started, False
+        return self._guarded(self._read, started)
 
     def measure(self) -> tuple:
         """start(), a blocking sleep, read(). For scripts; the agent waits without blocking."""
@@ -50,8 +63,10 @@ class Sensor:
     def _start(self) -> int:
         return 0
 
-    def _guarded(self, step):
+    def _guarded(self, step, started=True):
         try:
+            if not started:
+                raise SensorError("read() without start()")
             return step()
         except SensorError as error:
             text = error.args[0]

@@ -12,7 +12,7 @@ import time
 
 from micropython import const
 
-from drivers import Sensor, SensorError
+from drivers import Sensor, SensorError, polls
 
 _CALIB = const(0x88)
 _ID = const(0xD0)
@@ -33,7 +33,6 @@ _ALTERNATE = const(0x60)
 # Longest conversion (BME 9.1): 1.25 + 2.3 × 2 + 2.3 + 0.575 + 2.3 + 0.575 = 11.6 ms, and one for the clock's
 # grain.
 _CONVERSION_MS = const(13)
-_POLLS = const(1000)
 
 
 def calibration(block: bytes) -> tuple:
@@ -83,7 +82,7 @@ class BMP280(Sensor):
     bus: machine.I2C or alike, up to 400 kHz. address: 0x76 (SDO low) or 0x77 (SDO high).
     """
 
-    CHANNELS = (("temperature", "°C"), ("pressure", "hPa"))
+    CHANNELS: tuple = (("temperature", "°C"), ("pressure", "hPa"))
     _CHIP_ID = 0x58
     _FRAME = 10  # registers 0xF3 … 0xFC
 
@@ -93,7 +92,6 @@ class BMP280(Sensor):
         self._where = f" at {address:#x}"
         self._frame = bytearray(self._FRAME)
         self._ctrl_meas = bytearray((_FORCED,))
-        self._started = False
 
     def _write(self, register: int, value: int):
         self._bus.writeto_mem(self._address, register, bytes((value,)))
@@ -125,24 +123,17 @@ class BMP280(Sensor):
             self._ready = True
         self._ctrl_meas[0] ^= _ALTERNATE
         self._bus.writeto_mem(self._address, _CTRL_MEAS, self._ctrl_meas)
-        self._started = True
         return _CONVERSION_MS
 
     def _read(self) -> tuple:
-        if not self._started:
-            raise SensorError("read() without start()")
-        self._started = False
         frame = self._frame
-        began = time.ticks_ms()
-        for _ in range(_POLLS):
+        for _ in polls(_CONVERSION_MS):
             # Result and settings come in one transfer, so that they belong together (shadowing, BME 4).
             self._bus.readfrom_mem_into(self._address, _STATUS, frame)
             if (frame[1] ^ self._ctrl_meas[0]) & 0xFC or frame[2] != _MARK:
                 raise SensorError("lost its settings")
             if not frame[0] & (_MEASURING | _IM_UPDATE):
                 return self._decode(frame)
-            if time.ticks_diff(time.ticks_ms(), began) > _CONVERSION_MS:
-                break
         raise SensorError("never finishes measuring")
 
     def _decode(self, frame: bytes) -> tuple:

@@ -119,9 +119,7 @@ class Rig:
     result it sends. patience_ms: what an attempt may take.
     """
 
-    def __init__(
-        self, driver, chip, modules, scenes, tolerance, strangers=(), twin=None, crc=False, patience_ms=500
-    ):
+    def __init__(self, driver, chip, modules, scenes, tolerance, strangers=(), twin=None, crc=False, patience_ms=500):
         self.clock = Clock()
         self.environment = Environment(**scenes[0])
         self.chip = chip(self)

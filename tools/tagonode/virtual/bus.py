@@ -36,10 +36,10 @@ class I2CBus:
     def heal(self) -> None:
         """Take back every fault."""
         self.stuck = self.all_zeros = self.all_ones = False
-        self._unplugged = set()
-        self._plans = {}
+        self._unplugged: set = set()
+        self._plans: dict = {}
         self._losing = False
-        self._flip = None
+        self._flip = -1
 
     def power_on(self) -> None:
         """The supply of all chips went away and came back."""
@@ -95,7 +95,7 @@ class I2CBus:
         """Write, then read (with a repeated start when both). Raises OSError as the board's port does."""
         self.transfers += 1
         self._losing = False
-        self._flip = None
+        self._flip = -1
         if self._elapse:
             # A start, an address byte and a stop or restart for each direction; nine clocks a byte.
             self._elapse(self._bit_s * (9 * (len(write) + read) + 11 * (bool(write) + bool(read))))
@@ -121,7 +121,7 @@ class I2CBus:
             data = chip.read(read) if read else b""
         except Nack:
             self._nack()
-        if self._flip is not None and read:
+        if self._flip >= 0 and read:
             data = bytearray(data)
             data[self._flip // 8 % read] ^= 1 << self._flip % 8
         return bytes(data)
