@@ -28,24 +28,26 @@ _WIFI_PROBLEMS = {
     1001: "no answer from the access point",
 }
 
-_made = {}
+_made: dict = {}
 
 
 def bus(name: str):
     """What a sensor's `bus` names: "i2c0", "i2c1", "battery" (an ADC), "wifi". Raises ValueError for another name."""
     if name in _made:
         return _made[name]
+    _made[name] = made = _make(name)
+    return made
+
+
+def _make(name):
     if name in _I2C_PINS:
         unit, scl, sda = _I2C_PINS[name]
-        made = machine.I2C(unit, scl=machine.Pin(scl), sda=machine.Pin(sda), freq=_I2C_HZ)
-    elif name == "battery":
-        made = machine.ADC(machine.Pin(_BATTERY_PIN), atten=machine.ADC.ATTN_11DB)
-    elif name == "wifi":
-        made = network.WLAN(network.STA_IF)
-    else:
-        raise ValueError("this board has no bus " + name)
-    _made[name] = made
-    return made
+        return machine.I2C(unit, scl=machine.Pin(scl), sda=machine.Pin(sda), freq=_I2C_HZ)
+    if name == "battery":
+        return machine.ADC(machine.Pin(_BATTERY_PIN), atten=machine.ADC.ATTN_11DB)
+    if name == "wifi":
+        return network.WLAN(network.STA_IF)
+    raise ValueError("this board has no bus " + name)
 
 
 def wifi():

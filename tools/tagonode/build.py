@@ -86,7 +86,9 @@ def compile_module(source: Path, shown_as: str) -> bytes:
 def compile_all(modules: dict[str, Path]) -> dict[str, bytes]:
     """{path on the board: .mpy} for {path without ending: source file}."""
     with ThreadPoolExecutor() as pool:
-        compiled = pool.map(lambda item: compile_module(item[1], item[0].lstrip("/") + ".py"), modules.items())
+        compiled = pool.map(
+            lambda item: compile_module(item[1], item[0].lstrip("/") + ".py"), modules.items()
+        )
         return {f"{target}.mpy": code for target, code in zip(modules, compiled, strict=True)}
 
 
@@ -104,5 +106,7 @@ def root_files(pem: bytes, origin: str) -> dict[str, bytes]:
     try:
         certificates = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise BuildError(f"{origin} holds no PEM certificate ({error}): give the CA's file, -----BEGIN CERTIFICATE-----") from None
+        raise BuildError(
+            f"{origin} holds no PEM certificate ({error}): give the CA's file, -----BEGIN CERTIFICATE-----"
+        ) from None
     return {f"/roots/{i:02d}.der": c.public_bytes(Encoding.DER) for i, c in enumerate(certificates)}

@@ -29,10 +29,13 @@ def _main() -> None:
 )
 def simulate(
     config: Annotated[
-        Path | None, typer.Argument(help="A node.toml; left out: BME280, battery and Wi-Fi signal on a Pico W.")
+        Path | None,
+        typer.Argument(help="A node.toml; left out: BME280, battery and Wi-Fi signal on a Pico W."),
     ] = None,
     nodes: Annotated[int, typer.Option(min=1, max=1000, help="How many nodes to run.")] = 1,
-    board: Annotated[str | None, typer.Option(help=f"Board to stand for: {', '.join(places.boards())}.")] = None,
+    board: Annotated[
+        str | None, typer.Option(help=f"Board to stand for: {', '.join(places.boards())}.")
+    ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Stop after so many samples a node.")] = None,
     seconds: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", help="Stop sampling after so many seconds.")
@@ -43,16 +46,25 @@ def simulate(
     ] = None,
     url: Annotated[str | None, typer.Option(help="Send to this server instead of a local TagoIO.")] = None,
     token: Annotated[str | None, typer.Option(help="Device token for --url.")] = None,
-    ca: Annotated[Path | None, typer.Option(metavar="FILE.pem", help="Root certificate(s) for --url.")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FILE.pem", help="Root certificate(s) for --url.")
+    ] = None,
     heap: Annotated[
-        int | None, typer.Option(metavar="KIB", min=64, max=65536, help="The board's heap; left out: the board's own.")
+        int | None,
+        typer.Option(metavar="KIB", min=64, max=65536, help="The board's heap; left out: the board's own."),
     ] = None,
     flash: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep the node's flash in this file; a second run continues where one stopped."),
+        typer.Option(
+            metavar="FILE",
+            help="Keep the node's flash in this file; a second run continues where one stopped.",
+        ),
     ] = None,
     drain: Annotated[
-        float, typer.Option(metavar="S", min=0, help="How long to wait for the queue to empty after the last sample.")
+        float,
+        typer.Option(
+            metavar="S", min=0, help="How long to wait for the queue to empty after the last sample."
+        ),
     ] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="End with one line of JSON on stdout.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the nodes print.")] = False,

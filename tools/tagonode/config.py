@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from tagonode import places
 from tagonode.device import settings as device_settings
@@ -127,7 +135,10 @@ def _sections() -> dict[str, Any]:
         section, name = row[0].split(".")
         fields.setdefault(section, {})[name] = _field(row)
     return {
-        section: (create_model(f"{section.capitalize()}Section", __base__=_Section, **rows), Field(default={}, validate_default=True))
+        section: (
+            create_model(f"{section.capitalize()}Section", __base__=_Section, **rows),
+            Field(default={}, validate_default=True),
+        )
         for section, rows in fields.items()
     }
 
@@ -153,7 +164,7 @@ class _NodeBase(_Section):
                 if variable in seen:
                     raise ValueError(
                         f"{seen[variable]} and {sensor.driver} both give {variable!r}: "
-                        f"name one of them by [sensors.channels.{variable}] variable = \"…\""
+                        f'name one of them by [sensors.channels.{variable}] variable = "…"'
                     )
                 seen[variable] = sensor.driver
         return self
@@ -177,7 +188,9 @@ class NodeConfig:
     def drivers(self) -> list[str]:
         return sorted({sensor.driver for sensor in self.model.sensors})
 
-    def device_settings(self, token: str, wifi_password: str, built_at: float | None = None) -> dict[str, Any]:
+    def device_settings(
+        self, token: str, wifi_password: str, built_at: float | None = None
+    ) -> dict[str, Any]:
         """The flat dict that the board reads, in device units; secrets go in here and nowhere else."""
         values: dict[str, Any] = {"format": device_settings.FORMAT, "board": self.board}
         for row in device_settings.TABLE:
@@ -270,7 +283,9 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> NodeConf
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError([f"{origin}: no such file: name a node.toml, or leave it out for the default node"]) from None
+        raise ConfigError(
+            [f"{origin}: no such file: name a node.toml, or leave it out for the default node"]
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{origin}: cannot be read: {error}"]) from None
     except tomllib.TOMLDecodeError as error:

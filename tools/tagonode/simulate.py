@@ -79,7 +79,7 @@ class Node:
     settings: dict[str, Any]
     image_path: Path
     geometry: image.Geometry
-    board: VirtualBoard | None = None
+    board: VirtualBoard = field(init=False)
     state: dict[str, Any] = field(default_factory=dict)
     before: int | None = None  # samples that were on its flash when this run began
     requests: int = 0
@@ -114,7 +114,9 @@ class Node:
         if wanted:
             taken = self.state.get("samples", 0) - (self.before or 0)
             with image.mounted(self.image_path, self.geometry) as files:
-                image.write_tree(files, settings_files({**self.settings, "run.samples": max(1, wanted - taken)}))
+                image.write_tree(
+                    files, settings_files({**self.settings, "run.samples": max(1, wanted - taken)})
+                )
 
     @property
     def over(self) -> bool:
@@ -174,7 +176,9 @@ def _server(options: Options) -> Iterator[Server]:
         with LocalCloud(db=database) as cloud:
             host, port, prefix = parse_url(cloud.url)
             tokens = [_device_token(cloud, database, f"node-{i + 1}") for i in range(options.nodes)]
-            yield Server(host, port, prefix, build.root_files(cloud.ca_pem, "the stand-in's CA"), tokens, cloud)
+            yield Server(
+                host, port, prefix, build.root_files(cloud.ca_pem, "the stand-in's CA"), tokens, cloud
+            )
         return
     if not options.token:
         raise SimulateError("--url needs --token TOKEN: the device token that server knows")
@@ -185,7 +189,9 @@ def _server(options: Options) -> Iterator[Server]:
         pem = options.ca.read_bytes()
     except OSError as error:
         raise SimulateError(f"--ca {options.ca}: {error.strerror}: name a PEM file") from None
-    yield Server(host, port, prefix, build.root_files(pem, f"--ca {options.ca}"), [options.token] * options.nodes)
+    yield Server(
+        host, port, prefix, build.root_files(pem, f"--ca {options.ca}"), [options.token] * options.nodes
+    )
 
 
 def _overrides(options: Options) -> dict[str, Any]:
@@ -234,7 +240,9 @@ class Simulation:
         # the relay takes the server's port on another loopback address, and the nodes' name server points there:
         # the board connects, names and verifies as it would without it
         try:
-            self.relay = stack.enter_context(CountingRelay((_RELAY_ADDRESS, server.port), (server.host, server.port)))
+            self.relay = stack.enter_context(
+                CountingRelay((_RELAY_ADDRESS, server.port), (server.host, server.port))
+            )
         except OSError:
             return  # no such address here, or taken: the bytes stay unknown
         names.overrides[server.host.lower()] = _RELAY_ADDRESS
@@ -333,7 +341,10 @@ class Simulation:
                 verdict,
             )
         if len(self.nodes) > 20:
-            table.add_row(f"… {len(self.nodes)} nodes", *(str(self._sum(n)) for n in ("samples", "queued", "acknowledged")))
+            table.add_row(
+                f"… {len(self.nodes)} nodes",
+                *(str(self._sum(n)) for n in ("samples", "queued", "acknowledged")),
+            )
         return table
 
     def _line(self) -> str:
@@ -345,7 +356,7 @@ class Simulation:
         return sum(node.count(name) for node in self.nodes)
 
     def _summary(self, server: Server, interrupted: bool) -> dict[str, Any]:
-        problems = []
+        problems: list[str] = []
         for node in self.nodes:
             if not node.state:
                 problems.append(f"{node.name} never started")
@@ -354,7 +365,7 @@ class Simulation:
             if node.board.failure is not None:
                 problems.append(f"{node.name}: {node.board.failure!r}")
         if server.cloud is not None:
-            problems += self._compare_with_cloud(server)
+            problems += self._compare_with_cloud(server.cloud, server.tokens)
         result: dict[str, Any] = {
             "nodes": len(self.nodes),
             "samples": self._sum("samples"),
@@ -375,13 +386,15 @@ class Simulation:
         result["delivered"] = delivered and not problems
         return result
 
-    def _compare_with_cloud(self, server: Server) -> list[str]:
+    def _compare_with_cloud(self, cloud: LocalCloud, tokens: list[str]) -> list[str]:
         """The second set of books: what the stand-in stored, against what the nodes say was accepted."""
         problems = []
-        for node, token in zip(self.nodes, server.tokens, strict=True):
-            stored = server.cloud.count(token)
+        for node, token in zip(self.nodes, tokens, strict=True):
+            stored = cloud.count(token)
             if stored < node.count("acknowledged"):
-                problems.append(f"{node.name}: {node.count('acknowledged')} acknowledged, but {stored} stored")
+                problems.append(
+                    f"{node.name}: {node.count('acknowledged')} acknowledged, but {stored} stored"
+                )
         return problems
 
 
@@ -414,7 +427,9 @@ def simulate(options: Options) -> int:
     """
     node_config = config.load(options.config, _overrides(options))
     if node_config.board not in image.GEOMETRIES:
-        raise SimulateError(f"board {node_config.board} has no virtual counterpart; there are {', '.join(image.GEOMETRIES)}")
+        raise SimulateError(
+            f"board {node_config.board} has no virtual counterpart; there are {', '.join(image.GEOMETRIES)}"
+        )
     console = Console(stderr=options.json)
     simulation = Simulation(options, node_config, console)
     result = simulation.run()

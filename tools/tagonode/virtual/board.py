@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from tagonode.virtual import image
 from tagonode.virtual.backplane import Backplane, WiresCut
@@ -143,32 +144,35 @@ class VirtualBoard:
         )
         os.close(guest_rx)
         os.close(guest_tx)
+        assert process.stdout is not None  # a pipe was asked for
+        console = process.stdout
         wires = Backplane(self.hardware, from_guest, to_guest)
         if not self._power.is_set():
             process.kill()
         try:
-            return self._attend(process, wires)
+            return self._attend(process, console, wires)
         finally:
             process.kill()
             process.wait()
-            process.stdout.close()
+            console.close()
             wires.close()
             self._process = None
 
-    def _attend(self, process: subprocess.Popen, wires: Backplane) -> tuple[int | None, float]:
-        console = process.stdout.fileno()
-        os.set_blocking(console, False)
+    def _attend(
+        self, process: subprocess.Popen, console: IO[bytes], wires: Backplane
+    ) -> tuple[int | None, float]:
+        os.set_blocking(console.fileno(), False)
         pending = b""
         open_ends = 2
         with selectors.DefaultSelector() as selector:
             selector.register(wires.rx_fd, selectors.EVENT_READ)
-            selector.register(console, selectors.EVENT_READ)
+            selector.register(console.fileno(), selectors.EVENT_READ)
             while open_ends:
                 for key, _ in selector.select(self._until_bite()):
-                    if key.fd == console:
-                        data = process.stdout.read(65536)
+                    if key.fd == console.fileno():
+                        data = console.read(65536)
                         if data == b"":
-                            selector.unregister(console)
+                            selector.unregister(console.fileno())
                             open_ends -= 1
                         *lines, pending = (pending + (data or b"")).split(b"\n")
                         for line in lines:

@@ -19,7 +19,14 @@ def _question(message: bytes) -> tuple[str, int]:
     return ".".join(labels).lower(), at + 5
 
 
+class _Server(socketserver.ThreadingUDPServer):
+    daemon_threads = True
+    nameserver: "NameServer"
+
+
 class _Handler(socketserver.BaseRequestHandler):
+    server: _Server
+
     def handle(self) -> None:
         query, sock = self.request
         try:
@@ -42,9 +49,8 @@ class NameServer:
 
     def __init__(self, overrides: dict[str, str] | None = None):
         self.overrides = dict(overrides or {})
-        self._server = socketserver.ThreadingUDPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.nameserver = self  # type: ignore[attr-defined]
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.nameserver = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
 
     @property
@@ -56,7 +62,7 @@ class NameServer:
         if name in self.overrides:
             return self.overrides[name]
         try:
-            return socket.getaddrinfo(name, None, socket.AF_INET)[0][4][0]
+            return str(socket.getaddrinfo(name, None, socket.AF_INET)[0][4][0])
         except OSError:
             return None
 

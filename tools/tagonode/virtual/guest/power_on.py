@@ -1,6 +1,6 @@
 """What happens between power-on and boot.py: wires, flash, search path; then the board's own files run.
 
-    micropython -X heapsize=N -m power_on RX_FD TX_FD IMAGE BLOCKS PROG
+micropython -X heapsize=N -m power_on RX_FD TX_FD IMAGE BLOCKS PROG
 """
 
 import sys
