@@ -53,7 +53,7 @@ class Sensor:
     def read(self) -> tuple:
         """The finished conversion: numbers in CHANNELS order and units. Raises SensorError."""
         started, self._started = self._started, False
-        return self._guarded(self._read, started)
+        return self._guarded(self._read, started)  # type: ignore[attr-defined] # each driver has its own
 
     def measure(self) -> tuple:
         """start(), a blocking sleep, read(). For scripts; the agent waits without blocking."""
