@@ -104,6 +104,25 @@ def simulate(
     )
 
 
+@app.command(epilog="Example: tagonode cloud --port 8443 --db bench.db")
+def cloud(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 for any free one.")] = 0,
+    db: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep data, tokens and CA beside this file; left out: thrown away.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="First line: url, ca, account_token, device_token, page as JSON.")
+    ] = False,
+) -> None:
+    """A local TagoIO for the bench: HTTPS with its own CA, SQLite, NTP. Runs until Ctrl-C.
+
+    It stands in for TagoIO while you develop; a fleet belongs on TagoIO's own cloud.
+    """
+    from tagonode.cloud.command import start_cloud_command
+
+    raise typer.Exit(start_cloud_command(port, db, json))
+
+
 def _wrong_use(text: str) -> None:
     sys.stderr.write(text + "\n")
     raise typer.Exit(2)
