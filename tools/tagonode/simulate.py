@@ -398,7 +398,7 @@ class Simulation:
         return problems
 
 
-def print_summary(console: Console, result: dict[str, Any], nodes: list[Node]) -> None:
+def print_summary(console: Console, result: dict[str, Any], nodes: list[Node], flash: bool) -> None:
     """The closing words for people."""
     table = Table(show_header=False, box=None)
     for name in ("samples", "readings", *_COUNTERS[1:], "requests", "handshakes", "bytes_up", "bytes_down"):
@@ -412,7 +412,8 @@ def print_summary(console: Console, result: dict[str, Any], nodes: list[Node]) -
     if result["last_error"]:
         console.print(f"last error: {result['last_error']}", style="yellow", markup=False)
     if result["queued"]:
-        console.print(f"{result['queued']} readings are still queued on the nodes' flash", style="yellow")
+        kept = "" if flash else ", which is thrown away now; --flash FILE keeps it"
+        console.print(f"{result['queued']} readings are still queued on the nodes' flash{kept}", style="yellow")
     for node in nodes:
         if not node.state or (node.board.halted.is_set() and not node.over):
             console.print(f"what {node.name} said last:", style="yellow")
@@ -433,7 +434,7 @@ def simulate(options: Options) -> int:
     console = Console(stderr=options.json)
     simulation = Simulation(options, node_config, console)
     result = simulation.run()
-    print_summary(console, result, simulation.nodes)
+    print_summary(console, result, simulation.nodes, options.flash is not None)
     if options.json:
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()

@@ -46,7 +46,9 @@ def _libc_prctl() -> Callable | None:
 _prctl = _libc_prctl()
 
 
-def _die_with_parent() -> None:
+def _in_the_child() -> None:
+    # Ctrl-C at the terminal goes to the whole process group, and is meant for the command, not for the boards
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -140,7 +142,7 @@ class VirtualBoard:
             stderr=subprocess.STDOUT,
             pass_fds=(guest_rx, guest_tx),
             env={**os.environ, "MICROPYPATH": str(self.guest_path)},
-            preexec_fn=_die_with_parent,
+            preexec_fn=_in_the_child,
         )
         os.close(guest_rx)
         os.close(guest_tx)
