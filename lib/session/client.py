@@ -1,7 +1,8 @@
 """One kept, verified connection to one server, and one request at a time on it.
 
-What belongs here: sockets, TLS, deadlines. What an answer means is the caller's business; what HTTP looks like is
-http1's. A request ends in a complete answer or in SessionError, within its deadlines, and leaves no socket behind.
+What belongs here: sockets, TLS, deadlines. What an answer means is the caller's business; what HTTP looks
+like is http1's. A request ends in a complete answer or in SessionError, within its deadlines, and leaves no
+socket behind.
 """
 
 import asyncio
@@ -13,9 +14,7 @@ import ssl
 
 from http1 import RemoteProtocolError
 
-_PIECE = 4096  # TLS records go out in 4 KB buffers on esp32 and rp2; larger writes are copied
 _CONNECTING = (errno.EINPROGRESS, 115, 119)  # 115 on unix and rp2, 119 in esp32's lwIP
-_POLL_MS = 5
 _MARGIN_MS = 5000
 _IPPROTO_TCP = 6
 _TCP_NODELAY = 1
@@ -24,8 +23,9 @@ _TCP_NODELAY = 1
 class SessionError(OSError):
     """A request that got no complete answer.
 
-    stage: "resolve", "connect", "handshake", "send" or "answer"; reason: what was seen there; sent: True once the
-    last byte of the request was handed to the connection, so that the server may have acted on it.
+    stage: "resolve", "connect", "handshake" (the head goes out at its end), "send" or "answer"; reason: what
+    was seen there; sent: True once the last byte of the request was handed to the connection, so that the
+    server may have acted on it.
     """
 
     def __init__(self, stage: str, reason: str, sent: bool):
@@ -47,7 +47,7 @@ class Deadlines:
 
 
 def verifying_context(roots):
-    """A TLS client context that trusts the DER certificates that `roots()` yields one by one, and nothing else.
+    """A TLS client context that trusts the DER certificates that `roots()` yields one by one, nothing else.
 
     Raises ValueError when there is none or one cannot be read.
     """
@@ -63,12 +63,18 @@ def verifying_context(roots):
     return context
 
 
-class Session:
-    """Requests to `host`:`port`, over TLS verified against `roots` (a callable, see verifying_context) unless `roots` is None.
+def _ready(sock, write):
+    # how asyncio's own streams wait: to its tasks a generator is a coroutine
+    queue = asyncio.core._io_queue  # type: ignore[attr-defined]
+    yield queue.queue_write(sock) if write else queue.queue_read(sock)
 
-    resolver: a Resolver. `progress(ms)`, to be set by who wants it, is called whenever something moved, with the
-    milliseconds within which it will be called again: a watchdog can be fed on that. `handshakes` counts connections
-    that were begun.
+
+class Session:
+    """Requests to `host`:`port`, one at a time, over verified TLS, or in the clear when `roots` is None.
+
+    roots: see verifying_context. resolver: a Resolver. `progress(ms)`, to be set by who wants it, is called
+    whenever something moved, with the milliseconds within which it will be called again: a watchdog can be
+    fed on that. `handshakes` counts connections that were begun.
     """
 
     def __init__(self, host: str, port: int, roots, resolver, deadlines=Deadlines):
@@ -80,16 +86,18 @@ class Session:
         self._deadlines = deadlines
         self.progress = lambda ms: None
         self._context = None
-        self._raw = self._tls = self._stream = self._poller = None
+        # kept until a request fails: a moved server is found again, a healthy one never asked for
+        self._address = None
+        self._raw = self._sock = self._poller = None
         self._stage = ""
         self._sent = False
         self._buf = bytearray(1024)
 
     def close(self) -> None:
-        """Close the connection, if there is one. asyncio's wait_closed() leaves the raw socket open: both go here."""
-        tls, raw = self._tls, self._raw
-        self._raw = self._tls = self._stream = self._poller = None
-        for sock in (tls, raw):
+        """Close the connection, if there is one: TLS, then the socket below, left open by a failed TLS."""
+        socks = self._sock, self._raw
+        self._raw = self._sock = self._poller = None
+        for sock in socks:
             if sock is not None:
                 try:
                     sock.close()
@@ -97,55 +105,87 @@ class Session:
                     pass  # the peer was faster; the descriptor is free either way
 
     async def request(self, head: bytes, body, response):
-        """Send `head`, then the pieces of `body`, and read the answer into `response` (an http1.Response, begun).
+        """Send `head`, then `body`; read the answer into `response` (an http1.Response, begun), return that.
 
-        head: all bytes of the request head; body: an iterable of bytes-like pieces of at most 4096 bytes, each sent
-        before the next is asked for, or None. Returns `response`. Raises SessionError. The connection is kept
-        when the answer allows it.
+        head: all bytes of the request head; body: None, or an iterable of bytes-like pieces of at most 4096
+        bytes, each sent before the next is asked for. The connection is kept when the answer allows it. A
+        refusal (status 400 and above) counts even when it comes before the whole request was sent.
+        Raises SessionError, and what `body` raises as it is.
         """
+        self._stage = "send"
         self._sent = False
         reason = None
         try:
             await asyncio.wait_for_ms(self._exchange(head, body, response), self._deadlines.total)
         except asyncio.TimeoutError:
             reason = "no end in sight after " + str(self._deadlines.total) + " ms"
-        except (ValueError, OSError, EOFError, RemoteProtocolError) as error:
+        except (ValueError, OSError, MemoryError, RemoteProtocolError) as error:
             # a certificate that does not verify is a ValueError
+            if not self._stage:
+                raise
             reason = str(error) or repr(error)
         finally:
-            if reason is not None or not response.complete or not response.keep_alive:
+            if reason is not None or not (self._sent and response.complete and response.keep_alive):
                 self.close()
         if reason is not None:
+            self._address = None
             raise SessionError(self._stage, reason, self._sent)
         return response
 
     async def _exchange(self, head, body, response):
-        if self._stream is not None and self._is_stale():
+        # a server that closed while we were idle leaves something to read (close_notify, FIN, RST), as do
+        # bytes that nobody asked for
+        if self._sock is not None and self._poller.poll(0):
             self.close()
-        self._enter("send")
-        if self._stream is None:
+        limit = self._deadlines.send
+        if self._sock is None:
             await self._connect()
-            self._enter("send" if self._tls is None else "handshake")
-        stream = self._stream
-        # on a new connection the first write begins the handshake: nothing of it leaves before the server is verified
-        stream.write(head)
-        await self._within(stream.drain(), self._deadlines.handshake)
-        self._enter("send")
+            self._stage = "send"
+            if self._sock is not self._raw:
+                # the first write begins the handshake: nothing of it leaves before the server is verified
+                self._stage = "handshake"
+                limit = self._deadlines.handshake
+        await self._send(head, limit)
+        self._stage = ""  # what `body` raises is not ours
         for piece in body or ():
-            stream.write(piece)
-            await self._within(stream.drain(), self._deadlines.send)
-        self._sent = True
-        self._enter("answer")
-        await self._read(stream, response)
-
-    async def _read(self, stream, response):
+            self._stage = "send"
+            # others may run between the pieces, but not between the last one and _sent
+            await asyncio.sleep_ms(0)
+            if self._poller.poll(0):
+                break  # an answer, or the end, before all is sent: no use to go on
+            await self._send(piece, self._deadlines.send)
+            self._stage = ""
+        else:
+            self._sent = True
+            self._stage = "answer"
+        sock = self._sock
         buf = self._buf
         while not response.complete:
-            count = await self._within(stream.readinto(buf), self._deadlines.answer)
+            count = sock.readinto(buf)
             if count:
                 response.feed(buf, count)
+            elif count is None:
+                await self._ready(False, self._deadlines.answer)
             else:
                 response.eof()
+        if not self._sent and response.status < 400:
+            raise RemoteProtocolError("answered before the whole request was sent")
+
+    async def _send(self, data, limit_ms):
+        # Not StreamWriter: between the end of its drain() and us others run, and a deadline then would call a
+        # request unsent that has left.
+        left = memoryview(data)
+        while True:
+            self.progress(limit_ms + _MARGIN_MS)
+            count = self._sock.write(left)
+            if count is not None:
+                left = left[count:]
+            if not left:
+                return
+            await self._ready(True, limit_ms)
+
+    async def _ready(self, write, limit_ms):
+        await self._within(_ready(self._sock, write), limit_ms)
 
     async def _within(self, awaitable, limit_ms):
         self.progress(limit_ms + _MARGIN_MS)
@@ -154,50 +194,35 @@ class Session:
         except asyncio.TimeoutError:
             raise OSError("nothing moved for " + str(limit_ms) + " ms") from None
 
-    def _enter(self, stage):
-        self._stage = stage
-
-    def _is_stale(self):
-        # a server that closed while we were idle leaves a readable event (close_notify, FIN, RST)
-        return bool(self._poller.poll(0))
-
     async def _connect(self):
-        self._enter("resolve")
-        address = await self._within(self._resolver.resolve(self.host), self._deadlines.resolve)
-        self._enter("connect")
-        gc.collect()  # the handshake needs one piece of 16.7 KB where TLS lives on the heap
-        if self._roots is not None and self._context is None:
-            self._context = verifying_context(self._roots)
-            gc.collect()
+        self._stage = "resolve"
+        if self._address is None:
+            looking = self._resolver.resolve(self.host)
+            self._address = await self._within(looking, self._deadlines.resolve)
+        self._stage = "connect"
         self.handshakes += 1
+        sock = self._sock = self._raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
         try:
-            raw = self._raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            raw.setblocking(False)
-            raw.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
-            await self._within(self._reach(raw, address), self._deadlines.connect)
-        except OSError:
-            self._resolver.forget()
-            raise
-        sock = raw
-        if self._context is not None:
-            sock = self._tls = self._context.wrap_socket(
-                raw, server_hostname=self.host, do_handshake_on_connect=False
-            )
-        self._poller = select.poll()
-        self._poller.register(sock, select.POLLIN)
-        self._stream = asyncio.StreamReader(sock)
-
-    async def _reach(self, raw, address):
-        try:
-            raw.connect(socket.getaddrinfo(address, self.port)[0][-1])
+            sock.connect(socket.getaddrinfo(self._address, self.port)[0][-1])
         except OSError as error:
             if error.errno not in _CONNECTING:
                 raise
+        await self._ready(True, self._deadlines.connect)
         poller = select.poll()
-        poller.register(raw, select.POLLOUT)
-        while True:
-            for _, event in poller.poll(0):
-                if event & (select.POLLERR | select.POLLHUP):
-                    raise OSError(errno.ECONNREFUSED, "refused, or no way there")
-                return
-            await asyncio.sleep_ms(_POLL_MS)
+        poller.register(sock, select.POLLOUT)
+        for _, event in poller.poll(0):
+            if event & (select.POLLERR | select.POLLHUP):
+                raise OSError(errno.ECONNREFUSED, "refused, or no way there")
+        if self._roots is not None:
+            self._stage = "handshake"
+            gc.collect()  # the handshake needs one piece of 16.7 KB where TLS lives on the heap
+            if self._context is None:
+                self._context = verifying_context(self._roots)
+                gc.collect()
+            sock = self._sock = self._context.wrap_socket(
+                sock, server_hostname=self.host, do_handshake_on_connect=False
+            )
+        poller = self._poller = select.poll()
+        poller.register(sock, select.POLLIN)

@@ -18,14 +18,15 @@ class DnsError(ValueError):
 def encode_query(ident: int, name: str) -> bytes:
     """The question for the A records of `name`, with recursion desired (RFC 1035 section 4.1).
 
-    Raises DnsError for a name with an empty label, a label over 63 bytes or more than 253 bytes.
+    Raises DnsError for a name with an empty label, a label over 63 bytes, more than 253 bytes or anything but
+    visible ASCII: names in other scripts are written in their xn-- form (RFC 5891).
     """
     parts = [struct.pack(">HHHHHH", ident, 0x0100, 1, 0, 0, 0)]
     if len(name) > 253:
         raise DnsError("host name is longer than 253 characters: " + name[:40] + "…")
     for label in name.rstrip(".").split("."):
         raw = label.encode()
-        if not 0 < len(raw) < 64:
+        if not 0 < len(raw) < 64 or min(raw) < 33 or max(raw) > 126:
             raise DnsError("not a host name: " + name)
         parts.append(bytes((len(raw),)))
         parts.append(raw)
@@ -60,8 +61,8 @@ def _name(message, at):
 def decode_answer(message: bytes, ident: int, name: str):
     """What a datagram says about `name`.
 
-    Returns ("10.0.0.7", None), or (None, "alias.example") when only an alias is given and has to be asked for, or
-    None for a datagram that answers another question. Raises DnsError when it is the answer and no use.
+    Returns ("10.0.0.7", None), or (None, "alias.example") when only an alias is given and has to be asked
+    for, or None for a datagram that answers another question. Raises DnsError when it is the answer, no use.
     """
     if len(message) < 12:
         return None
@@ -78,7 +79,7 @@ def decode_answer(message: bytes, ident: int, name: str):
         if flags & _RCODE:
             if flags & _RCODE == _NXDOMAIN:
                 raise DnsError("no such name: " + name)
-            raise DnsError("name server refused the question for " + name + ", code " + str(flags & _RCODE))
+            raise DnsError("the name server refuses " + name + ", code " + str(flags & _RCODE))
         at += 4
         for _ in range(min(answers, 32)):
             owner, at = _name(message, at)

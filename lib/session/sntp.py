@@ -18,12 +18,14 @@ class SntpError(ValueError):
 def decode(datagram: bytes, nonce: bytes, not_before_s: int):
     """Unix milliseconds that a reply gives, or None when it is not the reply to our `nonce`.
 
-    Seconds are taken from the NTP era that starts at `not_before_s` (unix) at the earliest, so 2036 is no trouble.
+    Of the NTP eras the first is taken that gives `not_before_s` (unix) or later, so 2036 is no trouble.
     Raises SntpError for an unsynchronised server or a kiss of death (RFC 4330 sections 5 and 8).
     """
     if len(datagram) < 48 or datagram[24:32] != nonce or datagram[0] & 7 != 4:
         return None
-    if datagram[0] >> 6 == 3 or not 0 < datagram[1] < 16:
+    if datagram[1] == 0:
+        raise SntpError("time server refuses us: " + str(datagram[12:16]))
+    if datagram[0] >> 6 == 3 or datagram[1] > 15:
         raise SntpError("time server is not synchronised itself")
     seconds, fraction = struct.unpack(">II", datagram[40:48])
     if seconds == 0:
@@ -35,8 +37,9 @@ def decode(datagram: bytes, nonce: bytes, not_before_s: int):
 
 
 async def ask(resolver, server: str, not_before_s: int, timeout_ms: int = 2000) -> tuple:
-    """Ask `server` ("name", "address" or either with ":port"): returns (unix ms, the ticks at which it held, round trip ms).
+    """Ask `server`, a name or address with or without ":port".
 
+    Returns (unix ms, the ticks at which it held, round trip in ms).
     Raises OSError when nobody answers, ValueError (SntpError, DnsError) for an answer of no use.
     """
     name, port = udp.endpoint(server, _PORT)
@@ -45,7 +48,9 @@ async def ask(resolver, server: str, not_before_s: int, timeout_ms: int = 2000) 
     start = ticks_ms()
     # version 4, client; the transmit timestamp is a random number: it comes back, and tells nobody our clock
     request = b"\x23" + bytes(39) + nonce
-    unix_ms = await udp.ask(address, port, request, lambda datagram: decode(datagram, nonce, not_before_s), timeout_ms)
+    unix_ms = await udp.ask(
+        address, port, request, lambda datagram: decode(datagram, nonce, not_before_s), timeout_ms
+    )
     end = ticks_ms()
     trip = ticks_diff(end, start)
     return unix_ms + trip // 2, end, trip

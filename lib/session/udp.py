@@ -15,13 +15,13 @@ def endpoint(server: str, default_port: int) -> tuple:
 
 
 async def ask(address: str, port: int, request: bytes, accept, timeout_ms: int):
-    """Send `request` to a numeric address and return what `accept(datagram)` makes of the first datagram it wants.
+    """Send `request` to a numeric address, return what `accept(datagram)` makes of the first one it wants.
 
-    `accept` returns None for a datagram that is not the answer (another id, a stray). The socket is connected, so
-    that datagrams of other addresses and ports never arrive. Raises OSError: ETIMEDOUT after `timeout_ms`, or what
-    the network says. The socket is closed on every path, cancellation included.
+    `accept` returns None for a datagram that is not the answer (another id, a stray). The socket is connected,
+    so that datagrams of other addresses and ports never arrive. Raises OSError (ETIMEDOUT after `timeout_ms`,
+    or what the network says) and what `accept` raises. The socket is closed on every path, cancelled or not.
     """
-    # a numeric address never blocks in getaddrinfo, and gives the form of address that this port's connect() takes
+    # a numeric address never blocks in getaddrinfo, and comes out in the form that connect() takes here
     peer = socket.getaddrinfo(address, port)[0][-1]
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
