@@ -6,10 +6,11 @@ import socket
 import ssl
 import threading
 
-import pytest
-from cloud_client import Client, trusting
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import pytest
+from cloud_client import Client, trusting
 from tagonode.cloud import LocalCloud, rules
 from tagonode.cloud.app import TOKEN_HEADERS
 
@@ -91,6 +92,9 @@ def test_one_connection_carries_many_requests_and_is_counted(cloud, token):
         assert cloud.requests - requests == 5
         assert cloud.connections - connections == 1
         assert cloud.handshakes - handshakes == 1
+        (transport,) = cloud._wire.open
+        # without it each answer waits for the client's delayed ACK
+        assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         up, down = cloud.wire_bytes[0] - up, cloud.wire_bytes[1] - down
         assert 5 * 100 < up < 5 * 300 + 1000
         assert 5 * 400 + 1500 < down < 5 * 800 + 4000
@@ -137,9 +141,7 @@ def test_the_first_header_with_a_token_counts(cloud, token):
         assert client.call("GET", "/info", headers={"Token": token, "Authorization": "wrong"})[0] == 200
 
 
-@pytest.mark.parametrize(
-    "headers", [{}, {"Device-Token": "x"}, {"Device-Token": ""}, {"Authorization": "Bearer {}"}]
-)
+@pytest.mark.parametrize("headers", [{}, {"Device-Token": "x"}, {"Device-Token": ""}, {"Authorization": "Bearer {}"}])
 def test_no_good_token(cloud, token, headers):
     headers = {name: text.format(token) for name, text in headers.items()}
     denied = (401, {"status": False, "message": "Authorization denied"})
@@ -254,6 +256,20 @@ def test_one_bad_record_stores_none(client):
     assert client.post([]) == (200, {"status": True, "result": "0 Data Added"})
 
 
+def test_a_full_disk_stores_none_and_the_next_post_goes_on(cloud, client, caplog):
+    (pages,) = cloud.store._writer.execute("PRAGMA page_count").fetchone()
+    cloud.store._writer.execute(f"PRAGMA max_page_count={pages + 5}")
+    body = [{"variable": "a", "value": "x" * 1000}] * 150
+    try:
+        assert client.post(body) == (500, {"status": False, "message": "Internal Server Error"})
+        assert "disk is full" in caplog.text
+        assert client.get("/data") == []
+    finally:
+        cloud.store._writer.execute("PRAGMA max_page_count=1000000")
+    assert client.post(body)[0] == 200
+    assert client.get("/data?query=count") == 150
+
+
 def test_concurrent_posts_are_all_stored_whole(cloud, token):
     def send(name):
         with Client(cloud, token) as client:
@@ -306,9 +322,9 @@ def test_a_record_as_it_comes_back(cloud, client, token):
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=25)
-NAME = st.text(
-    st.characters(codec="utf-8", exclude_characters="*?!<>.-=$ "), min_size=1, max_size=100
-).filter(lambda name: len(name.lower()) <= 100)
+NAME = st.text(st.characters(codec="utf-8", exclude_characters="*?!<>.-=$ "), min_size=1, max_size=100).filter(
+    lambda name: len(name.lower()) <= 100
+)
 LEAF = st.one_of(TEXT, st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
 SENT = st.fixed_dictionaries(
     {"variable": NAME},
@@ -417,12 +433,7 @@ def test_another_device_sees_nothing(cloud, client):
     client.post({"variable": "a"})
     identity = client.get("/data")[0]["id"]
     with Client(cloud, cloud.create_device("other", "mutable")) as other:
-        assert (
-            other.get("/data")
-            == other.get("/data?query=last_item")
-            == other.get(f"/data?ids={identity}")
-            == []
-        )
+        assert other.get("/data") == other.get("/data?query=last_item") == other.get(f"/data?ids={identity}") == []
         assert other.call("DELETE", f"/data/{identity}")[1]["result"] == "0 Data Removed"
         assert other.call("PUT", "/data", {"id": identity, "value": 5})[1]["result"] == "0 item(s) updated"
 

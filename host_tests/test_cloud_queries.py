@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import pytest
 from tagonode.cloud import queries, rules, times
 from tagonode.cloud.rules import Record, Refused
 from tagonode.cloud.store import Store
@@ -156,9 +157,7 @@ def store(tmp_path_factory):
 RECORD = st.builds(
     Record,
     variable=st.sampled_from(["a", "b", "c\0d"]),
-    value=st.one_of(
-        st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, -1.25, "2", "x", "", "true"])
-    ),
+    value=st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, -1.25, "2", "x", "", "true"])),
     unit=st.none(),
     time=st.integers(-2, 6).map(lambda hours: NOW - hours * 3_600_000),
     group=st.sampled_from(["g1", "g2"]),
@@ -201,9 +200,7 @@ def oracle(rows, query):
         return row[1].time, row[0]
 
     def by_variable(rows):
-        return [
-            [row for row in rows if row[1].variable == v] for v in dict.fromkeys(r.variable for _, r in rows)
-        ]
+        return [[row for row in rows if row[1].variable == v] for v in dict.fromkeys(r.variable for _, r in rows)]
 
     def newest_first(rows):
         return sorted(rows, key=by_time, reverse=not query.ascending)
@@ -213,9 +210,7 @@ def oracle(rows, query):
         chosen = [row for part in parts for row in newest_first(part)[query.skip : query.skip + query.qty]]
     elif query.kind in ("min", "max"):
         sign = 1 if query.kind == "max" else -1
-        chosen = [
-            max(part, key=lambda row: (sign * row[1].value, *by_time(row))) for part in by_variable(numbers)
-        ]
+        chosen = [max(part, key=lambda row: (sign * row[1].value, *by_time(row))) for part in by_variable(numbers)]
     else:
         end, what = query.kind.split("_")
         if what == "value":
@@ -232,9 +227,7 @@ KINDS = [*queries.ONE_PER_VARIABLE, *queries.NUMBERS, "default"]
 FILTERS = st.fixed_dictionaries(
     {"kind": st.sampled_from(KINDS)},
     optional={
-        "variables": st.lists(st.sampled_from(["a", "b", "c\0d", "none"]), unique=True, max_size=3).map(
-            tuple
-        ),
+        "variables": st.lists(st.sampled_from(["a", "b", "c\0d", "none"]), unique=True, max_size=3).map(tuple),
         "groups": st.sampled_from([("g1",), ("g1", "g2"), ("none",)]),
         "values": st.sampled_from([("2",), ("true",), ("x", "0.5"), ("",)]),
         "start": st.integers(-1, 5).map(lambda hours: NOW - hours * 3_600_000),

@@ -64,9 +64,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path):
                 if n == kill_after:
                     killer.set()
                 try:
-                    status, _ = client.post(
-                        [{"variable": "v", "value": i, "group": group} for i in range(50)]
-                    )
+                    status, _ = client.post([{"variable": "v", "value": i, "group": group} for i in range(50)])
                 except (OSError, ValueError, http.client.HTTPException):
                     break
                 assert status == 200
@@ -171,6 +169,12 @@ def test_the_ca_is_kept_and_a_damaged_part_is_replaced_under_the_same_root(tmp_p
         trusting(again.root_pem)
         assert again.root_der == first.root_der
     assert CertificateAuthority(tmp_path, ("localhost", "bench.local")).root_pem == root
+    stranger = CertificateAuthority(tmp_path / "stranger")
+    for name in ("chain.pem", "leaf.key"):
+        (tmp_path / name).write_bytes((stranger.folder / name).read_bytes())
+    again = CertificateAuthority(tmp_path)
+    assert again.root_pem == root
+    assert again.chain_file.read_bytes() != stranger.chain_file.read_bytes()
     (tmp_path / "root.pem").unlink()
     assert CertificateAuthority(tmp_path).root_pem != root
     for path in tmp_path.glob("*.key"):

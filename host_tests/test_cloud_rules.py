@@ -4,9 +4,10 @@ import json
 import math
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import pytest
 from tagonode.cloud import rules, times
 
 NOW = times.to_ms(datetime(2026, 3, 31, 12, 30, 15, 250_000, tzinfo=UTC))
@@ -154,9 +155,7 @@ def test_one_bad_record_refuses_all_and_is_named():
 
 
 def test_records_without_group_share_a_new_one():
-    first = rules.check_records(
-        [{"variable": "a"}, {"variable": "b", "group": "mine"}, {"variable": "c"}], NOW
-    )
+    first = rules.check_records([{"variable": "a"}, {"variable": "b", "group": "mine"}, {"variable": "c"}], NOW)
     second = rules.check_records({"variable": "a"}, NOW)
     assert first[0].group == first[2].group
     assert first[1].group == "mine"

@@ -8,6 +8,7 @@ Devices".
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -38,9 +39,7 @@ TOKEN_HEADERS = (
     "authentication",
 )
 PERMISSIONS = {"read": ("full", "read"), "write": ("full", "write"), "delete": ("full",)}
-DRAINED_BYTES = (
-    4_000_000  # of a body that is too large: read it to its end, so that the client gets to read why
-)
+DRAINED_BYTES = 4_000_000  # of a body that is too large: read it to its end, so that the client gets to read why
 
 _log = logging.getLogger("tagonode.cloud")
 
@@ -228,7 +227,12 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
         return refused(error.status_code, error.detail)
 
     async def on_fault(request: Request, error: Exception) -> Answer:
-        _log.error("a fault of the stand-in's own in %s %s", request.method, request.url.path, exc_info=error)
+        fault = "a fault of the local TagoIO's own in %s %s"
+        _log.error(fault, request.method, request.url.path, exc_info=error)
+        return refused(500, "Internal Server Error")
+
+    async def on_database(request: Request, error: Exception) -> Answer:
+        _log.error("the local TagoIO's database fails (%s): make room, or name another file", error)
         return refused(500, "Internal Server Error")
 
     async def on_gone(request: Request, error: Exception) -> Answer:
@@ -237,5 +241,6 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
     app.add_exception_handler(Refused, on_refused)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(ClientDisconnect, on_gone)
+    app.add_exception_handler(sqlite3.OperationalError, on_database)
     app.add_exception_handler(Exception, on_fault)
     return app

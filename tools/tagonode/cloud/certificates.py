@@ -148,9 +148,7 @@ class CertificateAuthority:
         except (OSError, ValueError, TypeError, IndexError, InvalidSignature):
             return False
         soon = datetime.now(UTC) + timedelta(days=RENEW_DAYS)
-        return set(names) >= {_alternative(host) for host in hosts} and all(
-            c.not_valid_after_utc > soon for c in chain
-        )
+        return set(names) >= {_alternative(host) for host in hosts} and all(c.not_valid_after_utc > soon for c in chain)
 
     def _authority(self) -> tuple[x509.Certificate, Key]:
         """The kept root, so that clients which pinned it go on; or a new one."""

@@ -17,9 +17,7 @@ def start_cloud_command(port: int = 0, db: str | Path | None = None, json: bool 
     call this.
     """
     ended = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         from tagonode.cloud.server import LocalCloud
 

@@ -215,9 +215,7 @@ def _filters(query: Query, number_of: Callable[[str], int]) -> tuple[str, list[A
     return text, arguments
 
 
-def build(
-    query: Query, device: int, number_of: Callable[[str], int], columns: str = COLUMNS
-) -> tuple[str, list[Any]]:
+def build(query: Query, device: int, number_of: Callable[[str], int], columns: str = COLUMNS) -> tuple[str, list[Any]]:
     """(SQL, arguments) for a Query on the device with row number `device`.
 
     `number_of` gives the row number for a record's id. Records come as `columns`, numbers as one row of one

@@ -76,9 +76,7 @@ def read_json(body: bytes) -> Any:
     Raises Refused 400.
     """
     try:
-        return json.loads(
-            body.decode("utf-8"), parse_int=_integer, parse_float=_real, parse_constant=_constant
-        )
+        return json.loads(body.decode("utf-8"), parse_int=_integer, parse_float=_real, parse_constant=_constant)
     except UnicodeDecodeError as error:
         raise Refused(400, "Body is not valid UTF-8") from error
     except RecursionError as error:
@@ -277,9 +275,7 @@ def check_edits(body: Any) -> list[tuple[str, dict[str, Any]]]:
     """(id, changed fields) for each item of a PUT body, at most 25 of them. Raises Refused 400."""
     items = body if isinstance(body, list) else [body]
     if len(items) > EDITS_PER_CALL:
-        raise Refused(
-            400, f"You have exceeded the maximum number of {EDITS_PER_CALL} items in a single request"
-        )
+        raise Refused(400, f"You have exceeded the maximum number of {EDITS_PER_CALL} items in a single request")
     edits = []
     for i, item in enumerate(items):
         where = f"[{i}]." if len(items) > 1 else ""

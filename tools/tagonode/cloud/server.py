@@ -135,9 +135,7 @@ class LocalCloud:
         self._cleanup = contextlib.ExitStack()
         try:
             if db is None:
-                folder = Path(
-                    self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="tagonode-cloud-"))
-                )
+                folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="tagonode-cloud-")))
                 self.db = folder / "cloud.sqlite"
             else:
                 self.db = Path(db).absolute()
@@ -185,9 +183,7 @@ class LocalCloud:
         self._server = _Server(config)
         self._server.ready = threading.Event()
         self._server.plain = plain
-        self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name="cloud", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), name="cloud", daemon=True)
         self._thread.start()
         self._cleanup.callback(self._join)
         if not self._server.ready.wait(START_S):
@@ -244,9 +240,7 @@ class LocalCloud:
 
     # -- what a test or a simulation does behind the API's back --------------------------------------------
 
-    def create_device(
-        self, name: str, type: str = "immutable", token: str | None = None, **fields: Any
-    ) -> str:
+    def create_device(self, name: str, type: str = "immutable", token: str | None = None, **fields: Any) -> str:
         """Add a device and return its token. More `fields` as in Store.create_device."""
         return self.store.create_device(name, type, token, **fields)[1]
 
@@ -301,9 +295,7 @@ class LocalCloud:
             return None
         with self._wire.lock:
             counts = [self._wire.measure(transport) for transport in self._wire.open]
-            return self._wire.up + sum(up for up, _ in counts), self._wire.down + sum(
-                down for _, down in counts
-            )
+            return self._wire.up + sum(up for up, _ in counts), self._wire.down + sum(down for _, down in counts)
 
     def stop(self) -> None:
         """Close the connections, the database and the ports. Calling it again does nothing."""

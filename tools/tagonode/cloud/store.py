@@ -153,9 +153,7 @@ class Store:
                 "INSERT INTO meta VALUES (?,?)",
                 [("profile", rules.new_id()), ("account_token", account), ("instance", secrets.token_hex(3))],
             )
-            db.execute(
-                "INSERT INTO token VALUES (?,'account',NULL,'Default','full',NULL,?,NULL)", (account, now)
-            )
+            db.execute("INSERT INTO token VALUES (?,'account',NULL,'Default','full',NULL,?,NULL)", (account, now))
 
     def close(self) -> None:
         """Close every connection. Calls after this one raise sqlite3.ProgrammingError."""
@@ -176,10 +174,11 @@ class Store:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
+                self._writer.execute("COMMIT")
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                if self._writer.in_transaction:  # on a full disk SQLite has rolled back by itself
+                    self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
@@ -287,8 +286,7 @@ class Store:
         """The first token of the device that was made first, or None in a store without devices."""
         with self._reader() as db:
             row = db.execute(
-                "SELECT token FROM token WHERE device = (SELECT min(number) FROM device) "
-                "ORDER BY created_at LIMIT 1"
+                "SELECT token FROM token WHERE device = (SELECT min(number) FROM device) ORDER BY created_at LIMIT 1"
             ).fetchone()
         return str(row[0]) if row else None
 
@@ -322,8 +320,7 @@ class Store:
         """The configuration parameters of a device, all of them or those whose `sent` is the given one."""
         with self._reader() as db:
             rows = db.execute(
-                "SELECT id, key, value, sent FROM parameter "
-                "WHERE device=? AND (? IS NULL OR sent=?) ORDER BY number",
+                "SELECT id, key, value, sent FROM parameter WHERE device=? AND (? IS NULL OR sent=?) ORDER BY number",
                 (device.number, sent, sent),
             ).fetchall()
         return [{"id": i, "key": key, "value": value, "sent": bool(read)} for i, key, value, read in rows]
@@ -331,9 +328,7 @@ class Store:
     def set_parameter(self, device: Device, key: str, value: str, sent: bool = False) -> str:
         """Add a parameter, or edit the one which has this key. Returns its id."""
         with self._transaction() as db:
-            row = db.execute(
-                "SELECT id FROM parameter WHERE device=? AND key=?", (device.number, key)
-            ).fetchone()
+            row = db.execute("SELECT id FROM parameter WHERE device=? AND key=?", (device.number, key)).fetchone()
             if row:
                 db.execute("UPDATE parameter SET value=?, sent=? WHERE id=?", (value, sent, row[0]))
                 return str(row[0])
@@ -375,9 +370,7 @@ class Store:
             if device.type == "mutable":
                 (held,) = db.execute("SELECT count(*) FROM data WHERE device=?", (device.number,)).fetchone()
                 if held >= rules.MUTABLE_RECORDS:
-                    raise Refused(
-                        400, f"The device has reached the limit of {rules.MUTABLE_RECORDS} data registers"
-                    )
+                    raise Refused(400, f"The device has reached the limit of {rules.MUTABLE_RECORDS} data registers")
             db.executemany(_INSERT, rows)
             db.execute("UPDATE device SET last_input=? WHERE number=?", (now, device.number))
 

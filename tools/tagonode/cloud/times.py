@@ -71,9 +71,7 @@ def parse(text: str, zone: tzinfo = UTC) -> tuple[int, bool]:
         found = _JAVASCRIPT.fullmatch(text)
         if not found:
             raise ValueError("not a time")
-        name, day, day_first, name_last, year, hour, minute, second, sign, zone_hours, zone_minutes = (
-            found.groups()
-        )
+        name, day, day_first, name_last, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
         name = name or name_last
         if name not in _MONTHS:
             raise ValueError("not a month")
