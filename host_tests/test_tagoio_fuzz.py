@@ -1,4 +1,5 @@
-"""TagoIO's rules against drawn readings and arbitrary answers. Judges: json, datetime, decimal. CPython only."""
+"""TagoIO's rules against drawn readings and arbitrary answers. Judges: json, datetime, decimal.
+CPython only."""
 
 import json
 import math

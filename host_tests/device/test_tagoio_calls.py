@@ -39,8 +39,23 @@ def test_requests_without_a_body(call, method, path):
 
 @pytest.mark.parametrize(
     "kind",
-    "last_item first_item last_value first_value last_location first_location last_insert first_insert "
-    "min max count sum avg aggregate conditional".split(),
+    [
+        "last_item",
+        "first_item",
+        "last_value",
+        "first_value",
+        "last_location",
+        "first_location",
+        "last_insert",
+        "first_insert",
+        "min",
+        "max",
+        "count",
+        "sum",
+        "avg",
+        "aggregate",
+        "conditional",
+    ],  # fmt: skip
 )
 def test_every_query_kind(kind):
     assert calls.get(query=kind)[1] == "/data?query=" + kind

@@ -22,15 +22,15 @@ TOKEN = "5a16405f-b32c-4c91-ae39-cbb2caba18d8"
 
 
 def form_a(text):
-    return '{"status":false,"message":"%s"}' % text
+    return f'{{"status":false,"message":"{text}"}}'
 
 
 def form_b(text):
-    return '{"status":false,"result":{"message":"%s"}}' % text
+    return f'{{"status":false,"result":{{"message":"{text}"}}}}'
 
 
 def form_c(text):
-    return '{"status":false,"result":"%s"}' % text
+    return f'{{"status":false,"result":"{text}"}}'
 
 
 FULL = "The device has reached the limit of 50000 data registers"
@@ -120,7 +120,7 @@ def test_answers(status, body, verdict, part):
 
 
 def text_of(wait):
-    return form_a("Too many requests (Retry-After: %s)" % wait)
+    return form_a(f"Too many requests (Retry-After: {wait})")
 
 
 WAITS = [
@@ -174,6 +174,9 @@ def test_the_detail_is_one_line():
     assert detail == "a b  [31mc"
 
 
+NAME = "\nThe certificate Common Name (CN) does not match with the expected CN"
+ISSUER = "The certificate is not correctly signed by the trusted CA"
+
 FAILURES = [
     # stage, text, sent, verdict, reason, a part of the detail
     ("resolve", "no answer from 2 servers", False, UNAVAILABLE, None, "DNS"),
@@ -183,7 +186,7 @@ FAILURES = [
     ("handshake", "[Errno 104] ECONNRESET", False, UNAVAILABLE, None, "TLS handshake"),
     (
         "handshake",
-        "\nThe certificate Common Name (CN) does not match with the expected CN",
+        NAME,
         False,
         UNTRUSTED,
         "host",
@@ -191,7 +194,7 @@ FAILURES = [
     ),
     (
         "handshake",
-        "The certificate is not correctly signed by the trusted CA",
+        ISSUER,
         False,
         UNTRUSTED,
         "issuer",
@@ -201,7 +204,7 @@ FAILURES = [
     ("handshake", "The certificate validity starts in the future", False, UNTRUSTED, "clock", "clock"),
     (
         "handshake",
-        "The certificate validity starts in the future\nThe certificate is not correctly signed by the trusted CA",
+        "The certificate validity starts in the future\n" + ISSUER,
         False,
         UNTRUSTED,
         "issuer",
@@ -209,7 +212,7 @@ FAILURES = [
     ),
     (
         "handshake",
-        "The certificate validity starts in the future\nThe certificate Common Name (CN) does not match with the expected CN",
+        "The certificate validity starts in the future" + NAME,
         False,
         UNTRUSTED,
         "host",

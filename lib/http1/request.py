@@ -33,4 +33,4 @@ def _check(what, text, lowest):
     # Names the place, not the text: it may be the token.
     data = text.encode()
     if not data or min(data) < lowest or max(data) > 126:
-        raise LocalProtocolError(what + " is empty or holds a character not allowed there, such as a line break")
+        raise LocalProtocolError(what + " is empty or holds a forbidden character, such as a line break")

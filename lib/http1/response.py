@@ -154,7 +154,7 @@ class Response:
     def _end_of_line(self, state):
         size = self._at
         line = bytes(memoryview(self._line)[: min(size, _LINE_MAX)])
-        if size <= _LINE_MAX and line[-1:] == b"\r":
+        if line[-1:] == b"\r":
             line = line[:-1]
         if b"\r" in line or b"\0" in line:
             raise RemoteProtocolError("control character in the head")
@@ -238,7 +238,6 @@ class Response:
             self._state = _CHUNK_SIZE
         elif length is None:
             self._state = _CLOSE
-            self.keep_alive = False
         else:
             self._check_size(length)
             self._left = length

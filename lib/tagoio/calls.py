@@ -9,10 +9,10 @@ body is bytes or None, to be sent as application/json::
     method, path, body = calls.get(variables="temperature", groups="k3x9q2_17", qty=1)
     ...                                             # send it, with the Device-Token
     verdict, detail, hint, result = calls.read(status, response.header, response.body(), token)
-    if verdict is verdicts.ACCEPTED and calls.stored(result, "temperature", "k3x9q2_17", 1767323045678):
-        ...
+    there = calls.stored(result, "temperature", "k3x9q2_17", 1767323045678)
 
-Source: TagoIO API, "Sending data", "Getting data", "Deleting data", "Device info", "Configuration parameters".
+Source: TagoIO API, "Sending data", "Getting data", "Deleting data", "Device info",
+"Configuration parameters".
 """
 
 from tagoio import records, verdicts
@@ -22,16 +22,17 @@ _PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"  #
 
 def percent(text: str) -> str:
     """Text for a path segment or a query's value, percent-encoded as UTF-8."""
-    return "".join([chr(b) if chr(b) in _PLAIN else "%%%02X" % b for b in text.encode()])
+    return "".join([chr(b) if chr(b) in _PLAIN else f"%{b:02X}" for b in text.encode()])
 
 
 def without_tls(path: str) -> str:
-    """The path with ``_ssl=false``, which plain HTTP needs on TagoIO's cloud. Token and readings travel in the open."""
+    """The path with ``_ssl=false``, which plain HTTP needs on TagoIO's cloud.
+    Token and readings then travel in the open."""
     return path + ("&" if "?" in path else "?") + "_ssl=false"
 
 
 def send(data):
-    """One record (dict) or several (list of dicts): for a value now and then. Batches go through records.Encoder."""
+    """One record (dict) or several (list of dicts), now and then. Batches go through records.Encoder."""
     return "POST", "/data", records.to_json(data)
 
 
@@ -76,7 +77,8 @@ def mark_read(param_id: str):
 
 
 def read(status: int, header, body, secret: str = None):
-    """``verdicts.judge`` and the answer's ``result``: (verdict, detail, hint, result). The result is None unless accepted."""
+    """``verdicts.judge`` and the answer's ``result``: (verdict, detail, hint, result).
+    The result is None unless accepted."""
     verdict, detail, hint = verdicts.judge(status, header, body, secret)
     result = None
     if verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
@@ -98,7 +100,7 @@ def count(result):
 
 
 def stored(result, variable: str, group: str, time=None) -> bool:
-    """Whether the reading is among these records: of this variable, and of this group or this time (unix ms)."""
+    """Whether the reading is among these records: this variable, and this group or this time (unix ms)."""
     moment = None if time is None else records.iso8601(time).decode()
     for row in rows(result):
         if row.get("variable") == variable and (

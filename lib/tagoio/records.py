@@ -18,8 +18,8 @@ gives the exact Content-Length, a second one fills a small buffer again and agai
             break
         total, last = total + size, sample.sequence
 
-    for piece in encoder.pieces(chosen(spool, last)):   # pass 2: memoryviews of the buffer, `total` bytes in all
-        await send(piece)
+    for piece in encoder.pieces(chosen(spool, last)):   # pass 2: memoryviews of the buffer,
+        await send(piece)                               # `total` bytes in all
 
 A *sample* is any object with ``sequence`` (int), ``time`` (unix ms or None), ``channels`` (tuple of
 (variable, unit, decimals)), ``values`` (one a channel, None = nothing to send), ``location`` (None or
@@ -40,6 +40,8 @@ BODY_MAX = const(200000)  # bytes of a whole body
 EMPTY = const(1)  # size of a body before its first record: the closing bracket
 
 _DAY_MS = const(86400000)
+_TIMED = const(34)  # bytes of ,"time":"2026-01-02T03:04:05.678Z"
+_CLOSING = const(2)  # bytes of a record's brace and its separator
 
 
 class RecordError(ValueError):
@@ -113,7 +115,7 @@ def format_value(value, decimals: int):
 
 def to_json(value, decimals: int = 6) -> bytes:
     """JSON of any tree of dict, list, tuple and values. None becomes null.
-    Raises ValueError for a NaN, an infinity or a foreign type, which MicroPython's ``json.dumps`` lets pass."""
+    Raises ValueError for a NaN, an infinity or a foreign type, which ``json.dumps`` may let pass."""
     if isinstance(value, dict):
         items = [quote(str(key)) + b":" + to_json(value[key], decimals) for key in value]
         return b"{" + b",".join(items) + b"}"
@@ -129,10 +131,15 @@ def iso8601(unix_ms: int) -> bytes:
     """``2026-01-02T03:04:05.678Z`` in ASCII for milliseconds since 1970-01-01 UTC, years 1970 to 9999.
 
     Integers only, and not through the time module: boards count from different epochs and their floats
-    cannot hold a time. Date from day number as in the proleptic Gregorian calendar, counted in eras of
-    400 years (146,097 days) that begin on 1 March, so that the leap day is the last of its year.
+    cannot hold a time.
     """
     days, ms = divmod(unix_ms, _DAY_MS)
+    return _date(days) + _time_of_day(ms)
+
+
+def _date(days):
+    # Days since 1970-01-01 as in the proleptic Gregorian calendar, counted in eras of 400 years (146,097 days)
+    # that begin on 1 March, so that the leap day is the last of its year.
     era, day = divmod(days + 719468, 146097)
     year = (day - day // 1460 + day // 36524 - day // 146096) // 365
     day -= 365 * year + year // 4 - year // 100
@@ -143,11 +150,13 @@ def iso8601(unix_ms: int) -> bytes:
     if month > 12:
         month -= 12
         year += 1
+    return b"%04d-%02d-%02d" % (year, month, day)
+
+
+def _time_of_day(ms):
     seconds, ms = divmod(ms, 1000)
     minutes, seconds = divmod(seconds, 60)
-    return b"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (
-        year, month, day, minutes // 60, minutes % 60, seconds, ms
-    )  # fmt: skip
+    return b"T%02d:%02d:%02d.%03dZ" % (minutes // 60, minutes % 60, seconds, ms)
 
 
 def group(tag: str, sequence: int) -> str:
@@ -167,6 +176,8 @@ class Encoder:
 
     def __init__(self, tag: str, buffer: bytearray):
         self._group = b',"group":"' + tag.encode() + b'_%d"'
+        self._days = None  # the day that _date was made for
+        self._date = b""
         self._view = memoryview(buffer)
         self._channels = None  # those that _fixed was made for
         self._fixed = ()
@@ -175,23 +186,24 @@ class Encoder:
         """Bytes which the sample adds to a body: its records and one separator each. A body of n samples has
         EMPTY + their sizes. Raises RecordError for the first reading that cannot be sent: set it aside,
         put None in its place, ask again."""
-        shared = 1 + len(self._tail(sample))
+        shared = _CLOSING + len(self._group % sample.sequence) + len(self._extras(sample))
+        if sample.time is not None:
+            shared += _TIMED
         fixed = self._constant(sample.channels)
         text_of = format_value
-        total = index = 0
-        for value in sample.values:
+        total = 0
+        for index, value in enumerate(sample.values):
             if value is not None:
                 _, _, decimals, constant = fixed[index]
                 text = text_of(value, decimals)
                 if text is None or len(text) > VALUE_MAX:
                     raise RecordError(index, _refusal(value, text))
                 total += len(text) + constant + shared
-            index += 1
         return total
 
     def pieces(self, samples):
-        """Generator of the body's bytes as memoryviews of the buffer, all but the last of them full. The next
-        step overwrites the one before. ``samples`` is gone through once; it may hand out one reused object."""
+        """Generator of the body's bytes as memoryviews of the buffer, all but the last of them full. The
+        next step overwrites the one before. ``samples`` is gone through once; it may hand out one reused object."""
         text_of = format_value
         view = self._view
         room = len(view)
@@ -200,8 +212,7 @@ class Encoder:
         for sample in samples:
             tail = self._tail(sample)
             fixed = self._constant(sample.channels)
-            index = 0
-            for value in sample.values:
+            for index, value in enumerate(sample.values):
                 if value is not None:
                     head, middle, decimals, _ = fixed[index]
                     text = text_of(value, decimals)
@@ -225,7 +236,6 @@ class Encoder:
                         end = size - start
                         view[:end] = record[start:]
                         at = end
-                index += 1
         record = b"]" if separator == b"," else b"[]"
         if at + len(record) > room:
             yield view[:at]
@@ -247,17 +257,29 @@ class Encoder:
 
     def _tail(self, sample):
         # What all records of a sample end in.
-        text = self._group % sample.sequence
-        if sample.time is not None:
-            text = b',"time":"' + iso8601(sample.time) + b'"' + text
+        text = self._group % sample.sequence + self._extras(sample) + b"}"
+        if sample.time is None:
+            return text
+        days, ms = divmod(sample.time, _DAY_MS)
+        if days != self._days:
+            self._date = b',"time":"' + _date(days)
+            self._days = days
+        return self._date + _time_of_day(ms) + b'"' + text
+
+    def _extras(self, sample):
+        location = sample.location
+        metadata = sample.metadata
+        text = b""
+        if location is None and not metadata:
+            return text
         try:
-            if sample.location is not None:
-                latitude, longitude = sample.location
-                text += b',"location":' + to_json({"lat": latitude, "lng": longitude})
-            if sample.metadata:
-                text += b',"metadata":' + to_json(sample.metadata)
+            if location is not None:
+                latitude, longitude = location
+                text = b',"location":' + to_json({"lat": latitude, "lng": longitude})
+            if metadata:
+                text += b',"metadata":' + to_json(metadata)
         except ValueError as error:
             raise RecordError(None, "location or metadata: " + str(error)) from None
         if len(text) > METADATA_MAX:
             raise RecordError(None, f"metadata of {len(text)} bytes, TagoIO takes {METADATA_MAX}: shorten it")
-        return text + b"}"
+        return text

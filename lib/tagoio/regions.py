@@ -1,4 +1,4 @@
-"""TagoIO's servers, and the address of any other one. Not needed on a board whose settings name host and port.
+"""TagoIO's servers, and the address of any other one. A board whose settings name host and port goes without.
 
 Source: TagoIO API, "Regions".
 """
@@ -10,8 +10,8 @@ REGIONS = {
 
 
 def parse_url(text: str):
-    """``https://host[:port][/prefix]``, or a region's name, as (scheme, host, port, prefix): the prefix is "" or
-    begins with a slash and does not end in one. Raises ValueError that says what is wrong."""
+    """``https://host[:port][/prefix]``, or a region's name, as (scheme, host, port, prefix): the prefix is ""
+    or begins with a slash and does not end in one. Raises ValueError that says what is wrong."""
     url = REGIONS.get(text, text)
     scheme, found, rest = url.partition("://")
     scheme = scheme.lower()

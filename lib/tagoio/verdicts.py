@@ -194,7 +194,7 @@ def judge_failure(stage: str, text: str, sent: bool):
 
 
 def retry_after(text):
-    """Seconds (1 to 3600) at the start of a Retry-After value, None when it begins with anything but digits."""
+    """Seconds (1 to 3600) at the start of a Retry-After value, None when it begins otherwise."""
     seconds = -1
     for c in text.lstrip(" :="):
         if not "0" <= c <= "9":
