@@ -8,6 +8,7 @@ import asyncio
 import sys
 
 from micropython import const
+
 from spool import SpoolError
 
 _LONGEST_CONVERSION_MS = const(6000)
@@ -140,7 +141,12 @@ class Sampler:
             for i in range(len(sensor.channels)):
                 value = None if readings is None else readings[i]
                 # NaN and the infinities are no readings, and no JSON
-                if not (value is None or isinstance(value, (int, str)) or isinstance(value, float) and value - value == 0):
+                if not (
+                    value is None
+                    or isinstance(value, (int, str))
+                    or isinstance(value, float)
+                    and value - value == 0
+                ):
                     self._failed(sensor, ValueError("gave a value that is neither number nor text"))
                     wrong = True
                     value = None

@@ -1,0 +1,324 @@
+"""Sampling: on the grid whatever the clock does, and no sensor's trouble is another's."""
+
+import asyncio
+
+import pytest
+from agent import clock
+from agent.log import Log
+from agent.sampler import Sampler, Sensor, load_sensor
+from agentworld import Console, Enough, Pulse, World
+from spool import Spool, SpoolError
+
+BUILD_S = 1767225600  # 2026-01-01T00:00:00Z
+DAY_MS = 86400000
+
+
+class Chip:
+    """A driver that gives, in turn, what it is told: a tuple, an exception, or anything else. The last one stays."""
+
+    def __init__(self, *says, wait_ms=0, starts=()):
+        self.says = list(says)
+        self.wait_ms = wait_ms
+        self.starts = list(starts)
+
+    def start(self):
+        if self.starts:
+            said = self.starts.pop(0)
+            if isinstance(said, Exception):
+                raise said
+        return self.wait_ms
+
+    def read(self):
+        said = self.says.pop(0) if len(self.says) > 1 else self.says[0]
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+class Spooled:
+    """In the place of a spool: keeps the samples; `refuses` are exceptions to raise first."""
+
+    def __init__(self, *refuses):
+        self.samples = []
+        self.refuses = list(refuses)
+
+    def append(self, values, time=None, mono=0):
+        if self.refuses:
+            raise self.refuses.pop(0)
+        self.samples.append((list(values), time, mono))
+        return len(self.samples)
+
+
+class Rig:
+    """A sampler over these chips, one channel each unless `channels` says how many."""
+
+    def __init__(self, *chips, every=60000, samples=0, time_ms=0, spool=None, at_sleep=None, channels=None):
+        self.world = World()
+        self.world.install(clock)
+        self.console = Console()
+        log = Log("debug", self.console)
+        self.clock = clock.Clock(BUILD_S, lambda second: None, log)
+        self.spool = spool or Spooled()
+        counts = channels or [1] * len(chips)
+        sensors = []
+        for i, chip in enumerate(chips):
+            rows = tuple([(f"v{i}_{k}", "", 2) for k in range(counts[i])])
+            sensors.append(Sensor("chip" + str(i), lambda chip=chip: chip, rows))
+        self.commits = 0
+        self.sampler = Sampler(sensors, self.spool, self.clock, every, samples, time_ms, log, self._committed)
+        self.pulse = Pulse(self.world, at_sleep and (lambda ms: at_sleep(self)))
+
+    def _committed(self):
+        self.commits += 1
+
+    def set_time(self, unix_ms):
+        self.clock.set(unix_ms, self.world.ticks_ms(), clock.SYNCED)
+
+    async def run(self):
+        await self.sampler.run(self.pulse)
+
+    def column(self, index):
+        return [values[index] for values, _, _ in self.spool.samples]
+
+
+@pytest.mark.parametrize("every", (20, 1000, 60000, 3600000, DAY_MS))
+async def test_on_the_grid_from_boot_without_a_clock(every):
+    rig = Rig(Chip((1,)), every=every, samples=5)
+    await rig.run()
+    assert [sample[1:] for sample in rig.spool.samples] == [(None, every * (i + 1)) for i in range(5)]
+    assert rig.sampler.over.is_set()
+    assert rig.commits == 6  # one a sample, and one when it is over
+
+
+@pytest.mark.parametrize("every", (1000, 60000, 900000))
+async def test_on_the_grid_of_the_day_with_one(every):
+    rig = Rig(Chip((1,)), every=every, samples=5)
+    rig.world.ms = 333
+    rig.set_time(BUILD_S * 1000 + 12 * 3600000 + 123457)
+    await rig.run()
+    times = [time for _, time, _ in rig.spool.samples]
+    first = (BUILD_S * 1000 + 12 * 3600000 + 123457) // every * every + every
+    assert times == [first + i * every for i in range(5)]
+    assert [time - mono for _, time, mono in rig.spool.samples] == [times[0] - rig.spool.samples[0][2]] * 5
+
+
+async def test_moves_to_the_grid_of_the_day_when_the_time_comes():
+    """Also in the middle of a long wait."""
+
+    def at_sleep(rig):
+        if rig.clock.state == clock.UNKNOWN:
+            rig.set_time(BUILD_S * 1000 + 10 * 3600000 + 1800000)
+
+    rig = Rig(Chip((1,)), every=DAY_MS, samples=3, at_sleep=at_sleep)
+    await rig.run()
+    assert [time for _, time, _ in rig.spool.samples] == [(BUILD_S * 1000) + i * DAY_MS for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("every", (1000, 60000, 900000))
+@pytest.mark.parametrize("step", (-DAY_MS, -61000, -40000, -700, -1, 1, 300, 59999, 60001, 5 * DAY_MS))
+async def test_a_clock_that_steps_neither_crowds_nor_skips(every, step):
+    def at_sleep(rig):
+        if len(rig.spool.samples) == 4 and not stepped:
+            stepped.append(1)
+            rig.set_time(rig.clock.now() + step)
+
+    stepped = []
+    rig = Rig(Chip((1,)), every=every, samples=9, at_sleep=at_sleep)
+    rig.set_time(BUILD_S * 1000 + 7 * DAY_MS + 1)
+    await rig.run()
+    monos = [mono for _, _, mono in rig.spool.samples]
+    gaps = [b - a for a, b in zip(monos, monos[1:])]  # noqa: B905
+    assert min(gaps) >= every // 2
+    assert max(gaps) <= every + every // 2
+    # the first after the step may have been on its way already
+    assert [time % every for _, time, _ in rig.spool.samples[5:]] == [0] * 4
+
+
+async def test_a_pass_longer_than_the_interval_skips_points_and_keeps_the_grid():
+    rig = Rig(Chip((1,), wait_ms=2500), every=1000, samples=4)
+    await rig.run()
+    assert [mono for _, _, mono in rig.spool.samples] == [1000, 4000, 7000, 10000]
+
+
+async def test_the_time_is_that_of_the_point_not_of_the_end_of_the_conversion():
+    rig = Rig(Chip((1,), wait_ms=750), every=10000, samples=2)
+    await rig.run()
+    assert [mono for _, _, mono in rig.spool.samples] == [10000, 20000]
+
+
+@pytest.mark.parametrize("time_ms, taken", ((999, 0), (1000, 1), (3500, 3), (200000, 200)))
+async def test_a_run_of_so_much_time(time_ms, taken):
+    rig = Rig(Chip((1,)), every=1000, time_ms=time_ms)
+    await rig.run()
+    assert len(rig.spool.samples) == taken
+    assert rig.world.ms == time_ms
+    assert rig.sampler.over.is_set()
+
+
+ODD = (
+    OSError(5),
+    ValueError("odd"),
+    MemoryError("no room"),
+    ZeroDivisionError("divide by zero"),
+    OverflowError("much"),
+    TypeError("odd"),
+    IndexError("odd"),
+    KeyError("odd"),
+    AttributeError("odd"),
+    RuntimeError("odd"),
+    AssertionError("odd"),
+    asyncio.TimeoutError(),
+)
+
+
+@pytest.mark.parametrize("place", ("start", "read"))
+@pytest.mark.parametrize("error", ODD, ids=[str(i) for i in range(len(ODD))])
+async def test_a_sensor_that_fails_costs_its_own_readings(error, place):
+    if place == "start":
+        bad = Chip((5,), starts=[None, error, error])
+    else:
+        bad = Chip((5,), error, error, (5,))
+    rig = Rig(Chip((1,)), bad, Chip((2,)), samples=4)
+    await rig.run()
+    assert rig.column(0) == [1] * 4
+    assert rig.column(1) == [5, None, None, 5]
+    assert rig.column(2) == [2] * 4
+    assert rig.sampler.errors == 2
+    said = [line for line in rig.console.lines if "chip1" in line]
+    assert len(said) == 2, said  # once when it fails, once when it works again
+    assert "works again" in said[1]
+
+
+BAD_TUPLES = ((), (1,), (1, 2, 3), None, 7, "ab?")
+
+
+@pytest.mark.parametrize("said", BAD_TUPLES, ids=[str(i) for i in range(len(BAD_TUPLES))])
+async def test_another_number_of_readings_is_an_error(said):
+    rig = Rig(Chip((1,)), Chip((3, 4), said, (3, 4)), channels=(1, 2), samples=3)
+    await rig.run()
+    assert rig.column(0) == [1] * 3
+    assert rig.column(1) == [3, None, 3]
+    assert rig.column(2) == [4, None, 4]
+    assert rig.sampler.errors == 1
+
+
+BAD_VALUES = (float("nan"), float("inf"), float("-inf"), b"bytes", [1], {"a": 1}, 1j, object())
+
+
+@pytest.mark.parametrize("value", BAD_VALUES, ids=[str(i) for i in range(len(BAD_VALUES))])
+async def test_a_value_that_is_no_reading_costs_itself_alone(value):
+    rig = Rig(Chip((1,)), Chip((3.5, value)), channels=(1, 2), samples=5)
+    await rig.run()
+    assert rig.column(0) == [1] * 5
+    assert rig.column(1) == [3.5] * 5
+    assert rig.column(2) == [None] * 5
+    assert len([line for line in rig.console.lines if "chip1" in line]) == 1  # not every minute for a year
+
+
+async def test_what_may_be_a_reading_stays_as_it_is():
+    rig = Rig(Chip((-0.5, 3, True, "open", None)), channels=(5,), samples=1)
+    await rig.run()
+    assert rig.spool.samples[0][0] == [-0.5, 3, True, "open", None]
+    assert rig.sampler.errors == 0
+
+
+@pytest.mark.parametrize("waits", ((0, 750, 20), (7.5,), (10**9,)))
+async def test_waits_once_for_the_slowest_but_not_for_ever(waits):
+    rig = Rig(*[Chip((1,), wait_ms=wait) for wait in waits], every=60000, samples=1)
+    await rig.run()
+    assert rig.pulse.slept == [60000, min(int(max(waits)), 6000)]
+
+
+@pytest.mark.parametrize("wait", (None, "soon"))
+async def test_a_wait_that_is_none(wait):
+    rig = Rig(Chip((1,), wait_ms=wait), Chip((2,)), samples=1)
+    await rig.run()
+    assert rig.spool.samples[0][0] == [None, 2]
+
+
+async def test_no_sample_without_any_reading():
+    rig = Rig(Chip(OSError(5), OSError(5), (1,)), samples=1)
+    await rig.run()
+    assert [mono for _, _, mono in rig.spool.samples] == [180000]
+
+
+async def test_a_full_flash_costs_that_sample_alone():
+    rig = Rig(Chip((1,)), samples=2, spool=Spooled(SpoolError("full"), ValueError("too long"), SpoolError("full")))
+    await rig.run()
+    assert [mono for _, _, mono in rig.spool.samples] == [240000, 300000]
+    assert rig.console.text().count("sample not stored: ") == 3
+    assert rig.commits == 3
+
+
+async def test_a_sampler_that_starts_again_keeps_count():
+    class Stop(Exception):
+        pass
+
+    def at_sleep(rig):
+        if len(rig.spool.samples) == 2 and not stopped:
+            stopped.append(1)
+            raise Stop
+
+    stopped = []
+    rig = Rig(Chip((1,)), samples=5, at_sleep=at_sleep)
+    with pytest.raises(Stop):
+        await rig.run()
+    await rig.run()
+    assert len(rig.spool.samples) == 5
+
+
+async def test_never_promises_much():
+    def at_sleep(rig):
+        if len(rig.spool.samples) == 3:
+            raise Enough
+
+    rig = Rig(Chip((1,), wait_ms=900), every=3600000, at_sleep=at_sleep)
+    with pytest.raises(Enough):
+        await rig.run()
+    assert max(rig.pulse.beats) <= 15000
+    assert max(rig.pulse.slept) <= 60000
+
+
+async def test_into_a_real_queue(tmp):
+    spool = Spool(tmp + "/queue", (("v0_0", "", 2), ("v1_0", "", 2)))
+    rig = Rig(Chip((21.5,)), Chip(OSError(5)), samples=3, spool=spool)
+    await rig.run()
+    assert [(s.sequence, list(s.values), s.time, s.mono) for s in spool.peek()] == [
+        (i, [21.5, None], None, 60000 * i) for i in (1, 2, 3)
+    ]
+    assert spool.counters[:3] == (3, 0, 3)
+
+
+class Board:
+    """Buses by name; what was asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def bus(self, name):
+        self.asked.append(name)
+        if name != "i2c0":
+            raise ValueError("this board has no bus " + name)
+        return None
+
+
+def test_sensors_come_from_the_settings():
+    board = Board()
+    row = {"driver": "bme280", "bus": "i2c0", "channels": [["t", "°C", 2], ["h", "%", 1], ["p", "hPa", 2]]}
+    sensor = load_sensor(row, board, None)
+    assert sensor.name == "bme280"
+    assert sensor.channels == (("t", "°C", 2), ("h", "%", 1), ("p", "hPa", 2))
+    assert board.asked == []  # nothing is touched before the first sample
+    with pytest.raises(ImportError):
+        load_sensor({"driver": "nonesuch", "bus": "i2c0", "channels": []}, board, None)
+
+
+async def test_a_bus_that_the_board_has_not_is_said_and_harms_nobody():
+    rig = Rig(Chip((1,)), Chip((2,)), samples=2)
+    board = Board()
+    row = {"driver": "bme280", "bus": "i2c7", "channels": [["v1_0", "", 2]]}
+    rig.sampler._sensors[1] = load_sensor(row, board, None)
+    await rig.run()
+    assert rig.column(0) == [1, 1]
+    assert rig.column(1) == [None, None]
+    assert rig.console.text().count("this board has no bus i2c7") == 1
