@@ -1,5 +1,6 @@
 """GET /data of the local TagoIO: spellings, dates, and every kind of query against a simple oracle."""
 
+import sqlite3
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
@@ -333,3 +334,14 @@ def test_a_mutable_device_is_full_at_50000_and_says_so(store):
     with pytest.raises(Refused, match="^The device has reached the limit of 50000 data registers$"):
         store.add(device, rows[:1], NOW)
     assert store.count(device) == 50_000
+
+
+def test_a_batch_that_fails_in_its_middle_stores_nothing_and_the_next_one_is_stored(store):
+    _, token = store.create_device("torn", "mutable")
+    device = store.access(token).device
+    good = Record("t", 1, None, NOW, "g", None, None)
+    with pytest.raises(sqlite3.Error):
+        store.add(device, [good, good._replace(value=object()), good], NOW)
+    assert store.count(device) == 0
+    store.add(device, [good], NOW)
+    assert store.count(device) == 1
