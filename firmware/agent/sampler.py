@@ -140,13 +140,9 @@ class Sampler:
             wrong = readings is None
             for i in range(len(sensor.channels)):
                 value = None if readings is None else readings[i]
-                # NaN and the infinities are no readings, and no JSON
-                if not (
-                    value is None
-                    or isinstance(value, (int, str))
-                    or isinstance(value, float)
-                    and value - value == 0
-                ):
+                # NaN and the infinities are no readings, and no JSON; a bool is no int on a board
+                known = isinstance(value, (int, bool, str)) or isinstance(value, float) and value - value == 0
+                if not known and value is not None:
                     self._failed(sensor, ValueError("gave a value that is neither number nor text"))
                     wrong = True
                     value = None
