@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import libfaketime
+
 import pytest
 from foreign_server import foreign_server
 
@@ -112,7 +113,9 @@ def test_nothing_goes_to_a_server_that_is_not_trusted(tmp_path, kind, reason):
             ca = stranger.ca_file
         if kind == "clock unset":
             # trustme's certificates begin in 2000; on the day a board's clock starts at, they are not valid yet
-            library = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+            library = (
+                Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+            )
             wrapper = tmp_path / "micropython"
             wrapper.write_text(
                 "#!/bin/sh\n"
@@ -152,15 +155,21 @@ def test_killed_twenty_times_it_loses_nothing(tmp_path):
         often = ("--sample-every", "0.03", "--upload-every", "0.1")
         for _ in range(20):
             process = subprocess.Popen(
-                [str(TAGONODE), "simulate", *map(str, common), *often],
-                stdout=subprocess.DEVNULL,
+                [str(TAGONODE), "simulate", *map(str, common), *often, "--verbose"],
+                stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                text=True,
                 start_new_session=True,
             )
+            assert process.stdout is not None
+            if chance.random() < 0.75:
+                # while it samples and sends; the others die while the command starts and fills the flash
+                assert any("info clock: set by" in line for line in process.stdout), f"seed {seed}"
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(chance.uniform(0.4, 2.5))
+                process.wait(chance.uniform(0, 0.8))
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            process.stdout.close()
             deadline = time.monotonic() + 5
             while _leftovers(process.pid) and time.monotonic() < deadline:
                 time.sleep(0.01)
@@ -211,12 +220,17 @@ unit = "°C"
         (("pico_w", "pico"), ["board: there is no board 'pico'; did you mean 'pico_w'?"]),
         (
             ("networks", 'password = "hunter2"\nnetworks'),
-            ["wifi.password: secrets do not belong in this file: set TAGONODE_TOKEN and TAGONODE_WIFI_PASSWORD"],
+            [
+                "wifi.password: secrets do not belong in this file: set TAGONODE_TOKEN and TAGONODE_WIFI_PASSWORD"
+            ],
         ),
         (("every = 60", "every = 60\n[sample]"), ["not valid TOML"]),
         (
-            ("[sample]\nevery = 60", "[sample]\nevery = -1\n[queue]\npolicy = \"keep\""),
-            ["sample.every: -1 is out of range", "queue.policy: 'keep' will not do: choose 'drop_oldest' or 'drop_newest'"],
+            ("[sample]\nevery = 60", '[sample]\nevery = -1\n[queue]\npolicy = "keep"'),
+            [
+                "sample.every: -1 is out of range",
+                "queue.policy: 'keep' will not do: choose 'drop_oldest' or 'drop_newest'",
+            ],
         ),
     ],
     ids=["typo", "driver", "interval 0", "unit", "no network", "board", "secret", "syntax", "two at once"],
