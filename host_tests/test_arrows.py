@@ -83,9 +83,7 @@ def test_each_breach_is_reported_with_its_reason(tmp_path, file, source, module,
 
 def test_every_rule_has_a_breach_above():
     """No rule without a test that it is enforced."""
-    seen = {
-        part for part in arrows.ARROWS for file, *_, module, _ in BREACHES if module and _of(file) == part
-    }
+    seen = {part for part in arrows.ARROWS for file, *_, module, _ in BREACHES if module and _of(file) == part}
     assert seen == set(arrows.ARROWS)
     reasons = [why for *_, why in BREACHES]
     everything = [why for _, why in arrows.ARROWS.values()] + [ban.why for ban in arrows.BANS]

@@ -161,7 +161,7 @@ def test_finds_nothing_left_behind(tmp):
 async def never_ends():
     while True:
         await asyncio.sleep_ms(1)
-        print("still here")
+        HOARD.append("still here")
 
 
 async def test_leaves_a_task():
@@ -169,7 +169,9 @@ async def test_leaves_a_task():
 
 
 async def test_sees_no_task_of_another():
+    before = len(HOARD)
     await asyncio.sleep_ms(20)
+    assert len(HOARD) == before
 """
 
 

@@ -1,6 +1,7 @@
 """Simulated chips behind `machine`, and the board's radio behind `network`, on both runtimes."""
 
 import machine
+
 import pytest
 from drivers import SensorError
 from drivers.bme280 import BME280
@@ -41,9 +42,7 @@ def test_faults_of_the_bus(chips):
         sensor.measure()
 
 
-@pytest.mark.parametrize(
-    "chips, nack", [(chips(port="rp2"), 5), (chips(port="esp32"), 19)], ids=("rp2", "esp32")
-)
+@pytest.mark.parametrize("chips, nack", [(chips(port="rp2"), 5), (chips(port="esp32"), 19)], ids=("rp2", "esp32"))
 def test_errors_are_those_of_the_port(chips, nack):
     with pytest.raises(OSError) as caught:
         machine.I2C(0).writeto(0x50, b"\x00")

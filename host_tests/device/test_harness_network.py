@@ -149,10 +149,7 @@ UNTRUSTED = {
 
 @pytest.mark.parametrize(
     "net, text",
-    [
-        pytest.param(network(answer(), certificate=kind), UNTRUSTED[kind], id=kind)
-        for kind in sorted(UNTRUSTED)
-    ],
+    [pytest.param(network(answer(), certificate=kind), UNTRUSTED[kind], id=kind) for kind in sorted(UNTRUSTED)],
 )
 async def test_bad_certificates(net, text):
     with pytest.raises(ValueError, match=text):
@@ -224,9 +221,7 @@ async def test_stalls_until_cancelled(net):
         await asyncio.wait_for(exchange(net, GET), 0.15)
 
 
-@pytest.mark.parametrize(
-    "net", [network(cut(after=20, how=h)) for h in ("fin", "notify")], ids=("fin", "notify")
-)
+@pytest.mark.parametrize("net", [network(cut(after=20, how=h)) for h in ("fin", "notify")], ids=("fin", "notify"))
 async def test_cut_answer_looks_like_the_end(net):
     connection = Connection(net)
     try:

@@ -61,9 +61,7 @@ class DeviceFile(pytest.File):
             raise self.CollectError(f"cannot be imported under CPython:\n{error}") from None
         for test in tests:
             for case in test["cases"]:
-                unknown = [
-                    name for name in test["arguments"] if name not in case["names"] and name not in FIXTURES
-                ]
+                unknown = [name for name in test["arguments"] if name not in case["names"] and name not in FIXTURES]
                 if unknown:
                     raise self.CollectError(
                         f"{test['name']} asks for {', '.join(unknown)}: a device test can have "
@@ -102,9 +100,7 @@ class DeviceItem(pytest.Item):
         )
         with contextlib.ExitStack() as stack:
             for name in FIXTURES:
-                if name in self.test["arguments"] and (
-                    name not in self.case["names"] or name in self.case["given"]
-                ):
+                if name in self.test["arguments"] and (name not in self.case["names"] or name in self.case["given"]):
                     job.fixtures[name] = FIXTURES[name](self, job, stack)
             outcome = self.config.stash[_RUNTIMES].run(self.runtime, job)
         if outcome.output:
@@ -148,9 +144,7 @@ def _tmp(item: DeviceItem, job: Job, stack: contextlib.ExitStack) -> dict:
 def _net(item: DeviceItem, job: Job, stack: contextlib.ExitStack) -> dict:
     from .network import Network
 
-    plain = (
-        item.case["given"].get("net") or item.test["marks"].get("network") or {"script": [], "options": {}}
-    )
+    plain = item.case["given"].get("net") or item.test["marks"].get("network") or {"script": [], "options": {}}
     return stack.enter_context(Network(*plain["script"], **plain["options"])).describe()
 
 

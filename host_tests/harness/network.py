@@ -10,6 +10,7 @@ import contextlib
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -314,14 +315,7 @@ class Network:
         version = query[0] & 0x38
         if step["do"] == "kiss":
             code = step["code"].encode()
-            return [
-                bytes([0xC0 | version | 4, 0, 6, 0xEC])
-                + bytes(8)
-                + code
-                + bytes(8)
-                + query[40:48]
-                + bytes(16)
-            ]
+            return [bytes([0xC0 | version | 4, 0, 6, 0xEC]) + bytes(8) + code + bytes(8) + query[40:48] + bytes(16)]
         unix = time.time() + step["offset"] if step["unix_ms"] is None else step["unix_ms"] / 1000
         since_1900 = unix + 2208988800  # RFC 5905, figure 4
         stamp = struct.pack("!II", int(since_1900) & 0xFFFFFFFF, int(since_1900 % 1 * (1 << 32)))
@@ -410,6 +404,7 @@ def _encode(step: dict) -> bytes:
 def _end(connection: socket.socket, how: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         if how == "rst":
+            _wait_until_read(connection)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RST)
             connection.close()
             return
@@ -424,6 +419,28 @@ def _end(connection: socket.socket, how: str) -> None:
             plain.shutdown(socket.SHUT_WR)
             while plain.recv(65536):  # unread bytes would turn the end into a reset
                 pass
+
+
+def _wait_until_read(connection: socket.socket) -> None:
+    """A reset throws away what the peer has not read yet; wait for it, so that what was sent arrives."""
+    ends = [_hex_address(connection.getsockname()), _hex_address(connection.getpeername())]
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        try:
+            with open("/proc/net/tcp") as table:
+                rows = [line.split() for line in table]
+        except FileNotFoundError:
+            time.sleep(0.25)  # not Linux: nobody says how far the peer is
+            return
+        unacknowledged = [row[4].split(":")[0] for row in rows if row[1:3] == ends]
+        unread = [row[4].split(":")[1] for row in rows if row[1:3] == ends[::-1]]
+        if not any(int(count, 16) for count in unacknowledged + unread):
+            return
+        time.sleep(0.001)
+
+
+def _hex_address(address: tuple) -> str:
+    return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
 
 
 def _read_name(data: bytes, place: int) -> tuple[str, int]:

@@ -36,9 +36,7 @@ def rewrite_asserts(source: str) -> str:
 
     edits = []
     for node in ast.walk(tree):
-        if not (
-            isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare) and len(node.test.ops) == 1
-        ):
+        if not (isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare) and len(node.test.ops) == 1):
             continue
         if isinstance(node.msg, ast.Await):
             continue

@@ -139,9 +139,8 @@ def setup(order: dict) -> None:
     import time  # noqa: F401
 
     import fixtures  # noqa: F401
-    import pytest  # noqa: F401
-
     import harness  # noqa: F401
+    import pytest  # noqa: F401
 
     gc.freeze()
 

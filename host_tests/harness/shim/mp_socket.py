@@ -51,9 +51,7 @@ def inet_ntop(family: int, packed: bytes) -> str:
 
 
 class socket(Stream):
-    def __init__(
-        self, family: int = AF_INET, kind: int = SOCK_STREAM, proto: int = 0, _real: Any = None
-    ) -> None:
+    def __init__(self, family: int = AF_INET, kind: int = SOCK_STREAM, proto: int = 0, _real: Any = None) -> None:
         self._socket = _real or real.socket(family, kind, proto)
 
     def fileno(self) -> int:

@@ -107,9 +107,7 @@ def _der_length(data: bytes) -> int:
 class SSLSocket(Stream):
     """TLS over a socket of the shim. After a failed handshake close() leaves that open, as the real does."""
 
-    def __init__(
-        self, context: SSLContext, sock: Any, server: bool, hostname: str | None, no_roots: bool
-    ) -> None:
+    def __init__(self, context: SSLContext, sock: Any, server: bool, hostname: str | None, no_roots: bool) -> None:
         self._incoming, self._outgoing = real.MemoryBIO(), real.MemoryBIO()
         self._tls = context._context.wrap_bio(
             self._incoming, self._outgoing, server_side=server, server_hostname=hostname
