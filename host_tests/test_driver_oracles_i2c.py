@@ -1,7 +1,5 @@
 """More of our drivers beside third-party ones, on the same simulated chips: see test_driver_oracles.py."""
 
-import importlib.util
-
 import drivers
 import pytest
 from drivers import aht20, bh1750, bmp280, sht3x, sht4x
@@ -19,12 +17,6 @@ TEMPERATURES = (-40, -12.34, -0.01, 0, 21.5, 85)
 HUMIDITIES = (0.1, 7.7, 50, 99.9)
 
 
-def oracle(name: str):
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name.replace('adafruit_', 'adafruit-circuitpython-')} is not installed")
-    return oracles.load(name)
-
-
 @pytest.fixture
 def bench(monkeypatch):
     clock = Clock()
@@ -37,7 +29,7 @@ def bench(monkeypatch):
 def test_bmp280(bench):
     clock, environment, bus = bench
     bus.chips.append(bme280_chips.BMP280(environment, clock.seconds, address=0x77))
-    theirs = oracle("adafruit_bmp280").Adafruit_BMP280_I2C(oracles.CircuitI2C(bus))
+    theirs = oracles.load("adafruit_bmp280").Adafruit_BMP280_I2C(oracles.CircuitI2C(bus))
     ours = bmp280.BMP280(DirectI2C(bus), 0x77)
     for celsius in TEMPERATURES:
         for hectopascal in (300, 655.35, 1013.25, 1100):
@@ -51,11 +43,11 @@ def test_bmp280(bench):
 def test_sht(bench, kind):
     clock, environment, bus = bench
     if kind == "sht4x":
-        module = oracle("adafruit_sht4x")
+        module = oracles.load("adafruit_sht4x")
         bus.chips.append(sht4x_chips.SHT4X(environment, clock.seconds))
         theirs, ours = module.SHT4x(oracles.CircuitI2C(bus)), sht4x.SHT4X(DirectI2C(bus))
     else:
-        module = oracle("adafruit_sht31d")
+        module = oracles.load("adafruit_sht31d")
         # It waits 15 ms where the datasheet grants the chip 15.5 ms.
         bus.chips.append(sht3x_chips.SHT3X(environment, clock.seconds, pace=0.8))
         theirs, ours = module.SHT31D(oracles.CircuitI2C(bus)), sht3x.SHT3X(DirectI2C(bus))
@@ -69,7 +61,7 @@ def test_sht(bench, kind):
 @pytest.mark.parametrize("kind", ("AHT20", "AHT10"))
 def test_aht(bench, kind):
     clock, environment, bus = bench
-    module = oracle("adafruit_ahtx0")
+    module = oracles.load("adafruit_ahtx0")
     bus.chips.append(getattr(aht20_chips, kind)(environment, clock.seconds))
     theirs, ours = module.AHTx0(oracles.CircuitI2C(bus)), getattr(aht20, kind)(DirectI2C(bus))
     for celsius in TEMPERATURES:
@@ -81,7 +73,7 @@ def test_aht(bench, kind):
 
 def test_bh1750(bench):
     clock, environment, bus = bench
-    module = oracle("adafruit_bh1750")
+    module = oracles.load("adafruit_bh1750")
     for lux in (0, 1, 4, 54, 1234.5, 20000):
         environment.set(illuminance=lux)
         bus.chips[:] = [bh1750_chips.BH1750(environment, clock.seconds)]
