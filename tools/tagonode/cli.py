@@ -123,6 +123,21 @@ def cloud(
     raise typer.Exit(start_cloud_command(port, db, json))
 
 
+@app.command(epilog="Example: tagonode spool node.img --json")
+def spool(
+    path: Annotated[Path, typer.Argument(help="A flash image, a folder copied from a board's /queue, or one segment.")],
+    json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
+) -> None:
+    """What is in a node's queue: readings, quarantined ones, damage, the books.
+
+    Reads the format as lib/spool/FORMAT.md describes it, on its own: nothing of the device's code is used.
+    Exit status: 0 read, 1 not.
+    """
+    from tagonode.spoolreader import show
+
+    raise typer.Exit(show(path, json))
+
+
 def _wrong_use(text: str) -> None:
     sys.stderr.write(text + "\n")
     raise typer.Exit(2)
