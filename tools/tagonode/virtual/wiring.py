@@ -4,12 +4,23 @@ import time
 from collections.abc import Callable
 
 from tagonode.virtual.bus import I2CBus
+from tagonode.virtual.chips.aht20 import AHT20
+from tagonode.virtual.chips.bh1750 import BH1750
 from tagonode.virtual.chips.bme280 import BME280, BMP280
+from tagonode.virtual.chips.sht3x import SHT3X
+from tagonode.virtual.chips.sht4x import SHT4X
 from tagonode.virtual.environment import Day
 from tagonode.virtual.hardware import Hardware
 from tagonode.virtual.radio import AccessPoint, Radio
 
-_CHIPS: dict[str, Callable] = {"bme280": BME280, "bmp280": BMP280}
+_CHIPS: dict[str, Callable] = {
+    "aht20": AHT20,
+    "bh1750": BH1750,
+    "bme280": BME280,
+    "bmp280": BMP280,
+    "sht3x": SHT3X,
+    "sht4x": SHT4X,
+}
 
 # boards/<name>.py: the ADC channel (rp2: pin number) of the battery divider, and what it divides by
 _BATTERY = {"pico_w": (26, 2.0), "esp32": (34, 2.0)}
