@@ -153,6 +153,7 @@ REFUSED = [
     ("endless length", OK + b"Content-Length: " + b"9" * 17 + b"\r\n\r\n"),
     ("length in 300 digits", OK + b"Content-Length: " + b"0" * 300 + b"\r\n\r\n"),
     ("length beyond the limit", OK + b"Content-Length: 65537\r\n\r\n"),
+    ("connection options beyond what is kept", OK + b"Connection: " + b"x," * 130 + b"close\r\n"),
     ("length that is no text", OK + b"Content-Length: \xff\r\n\r\n"),
     ("coding and length", OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     ("coding twice", OK + b"Transfer-Encoding: chunked\r\n" + CHUNKED + b"0\r\n\r\n"),

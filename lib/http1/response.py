@@ -253,6 +253,6 @@ def _number(digits, base):
             number = -1
             break
         number = number * base + digit
-    if number < 0 or not 0 < len(digits) <= 16:
+    if number < 0 or not digits:
         raise RemoteProtocolError("unreadable number in status or framing")
     return number

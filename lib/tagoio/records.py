@@ -37,7 +37,7 @@ UNIT_MAX = const(25)  # characters of a unit
 VALUE_MAX = const(6000)  # bytes of a text value as it stands in the JSON, quotes included
 METADATA_MAX = const(10000)  # bytes of the metadata's JSON
 BODY_MAX = const(200000)  # bytes of a whole body
-EMPTY = const(1)  # size of a body before its first record: the closing bracket
+EMPTY = const(1)  # size of a body before its first record; if it stays at that there is nothing to send
 
 _DAY_MS = const(86400000)
 _TIMED = const(34)  # bytes of ,"time":"2026-01-02T03:04:05.678Z"
