@@ -6,11 +6,13 @@ Device modules import a few names that only MicroPython has; the ones these modu
 import importlib
 import sys
 import types
+from typing import Any
 
 from tagonode import places
 
 
-def _load(name: str):
+def load(name: str) -> Any:
+    """Import a device module here. It has to be one that touches nothing on import, as all of them do."""
     if "micropython" not in sys.modules or not hasattr(sys.modules["micropython"], "const"):
         micropython = types.ModuleType("micropython")
         micropython.const = lambda value: value  # type: ignore[attr-defined]
@@ -21,4 +23,4 @@ def _load(name: str):
     return importlib.import_module(name)
 
 
-settings = _load("agent.settings")
+settings = load("agent.settings")

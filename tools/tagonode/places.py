@@ -17,5 +17,5 @@ def boards() -> list[str]:
 
 
 def drivers() -> list[str]:
-    """Names of the drivers there is a file for."""
-    return sorted(path.stem for path in DRIVERS.glob("*.py") if not path.stem.startswith("_"))
+    """Names of the drivers: the files with a class of the file's name in capitals; others hold what drivers share."""
+    return sorted(path.stem for path in DRIVERS.glob("*.py") if f"class {path.stem.upper()}(" in path.read_text("utf-8"))

@@ -21,6 +21,7 @@ _CHIPS: dict[str, Callable] = {
     "sht3x": SHT3X,
     "sht4x": SHT4X,
 }
+_SCATTERED = {"bme280", "bmp280", "sht4x"}  # chips of which every specimen has its own trimming or serial number
 
 # boards/<name>.py: the ADC channel (rp2: pin number) of the battery divider, and what it divides by
 _BATTERY = {"pico_w": (26, 2.0), "esp32": (34, 2.0)}
@@ -47,7 +48,8 @@ def build_hardware(
     for sensor in sensors:
         if sensor.driver in _CHIPS:
             address = {} if sensor.address is None else {"address": sensor.address}
-            chip = _CHIPS[sensor.driver](day, now, seed=seed, **address)
+            specimen = {"seed": seed} if sensor.driver in _SCATTERED else {}
+            chip = _CHIPS[sensor.driver](day, now, **specimen, **address)
             buses[int(sensor.bus.removeprefix("i2c"))].chips.append(chip)
     channel, ratio = _BATTERY[board]
     points = [AccessPoint(ssid, key, lambda: day.value("rssi", now())) for ssid, key in networks.items()]
