@@ -69,7 +69,7 @@ print(
             "programmed": flash.programmed * 1000 / (samples * CHANNELS),
             "kept": stat[0] * (stat[2] - stat[3]),
             "files": sum(os.stat("/flash/spool/" + f)[6] for f in os.listdir("/flash/spool")),
-            "dropped": spool.dropped,
+            "dropped": spool.counters.dropped,
             "queued": spool.queued,
         }
     )

@@ -123,7 +123,8 @@ class Spool:
         self._cursor = 1  # first unsettled
         self._upto = 0  # last of the batch in flight
         self.boot = 0
-        self.sampled = self.acknowledged = self.quarantined = self.dropped = self.damaged = 0
+        self._sampled = self._acknowledged = self._quarantined = self._dropped = self._damaged = 0
+        self._declined = 0  # readings dropped before they had a sequence: in none of the above
         self._partial = {}  # sequence -> bits of its settled readings
         self._segments = []  # their first sequences
         self._context = None  # of the last segment
@@ -136,6 +137,7 @@ class Spool:
         self._waiting = 0  # samples not yet committed
         self._since = 0
         self._unsaved = False  # the state is newer than the last state record
+        self._bad = []  # slots whose head was damaged
         self._renew = False  # the slots must be emptied at the next chance
 
     def _state(self, kind: int = STATE) -> bytes:
@@ -146,11 +148,12 @@ class Spool:
             self.next_sequence - cursor,
             self._upto - cursor + 1 if self._upto >= cursor else 0,
             self.boot,
-            self.sampled,
-            self.acknowledged,
-            self.quarantined,
-            self.dropped,
-            self.damaged,
+            self._sampled,
+            self._acknowledged,
+            self._quarantined,
+            self._dropped,
+            self._damaged,
+            self._declined,
             self._size,
             len(self._partial),
         ):
@@ -158,7 +161,7 @@ class Spool:
         for sequence, mask in self._partial.items():
             put(out, sequence - cursor)
             put(out, mask)
-        return seal(out)
+        return seal(out, crc32(self.tag.encode()))
 
     def _load(self, scan: Scan) -> bool:
         """Takes over a state record unless what is known is newer."""
@@ -170,11 +173,12 @@ class Spool:
         self._cursor = cursor = n - get()
         self._upto = cursor + get() - 1
         self.boot = get()
-        self.sampled = get()
-        self.acknowledged = get()
-        self.quarantined = get()
-        self.dropped = get()
-        self.damaged = get()
+        self._sampled = get()
+        self._acknowledged = get()
+        self._quarantined = get()
+        self._dropped = get()
+        self._damaged = get()
+        self._declined = get()
         self._size = get()
         self._partial = {}
         for _ in range(get()):
@@ -189,19 +193,27 @@ class Spool:
         gap = sample.sequence - self.next_sequence
         if gap >= 0:
             channels = len(sample.values)
-            self.sampled += channels - sample.values.count(None) + gap * channels
+            self._sampled += channels - sample.values.count(None) + gap * channels
             self.next_sequence = sample.sequence + 1
         self.boot = max(self.boot, sample.boot)
 
     @property
     def queued(self) -> int:
         """Readings waiting."""
-        return self.sampled - self.acknowledged - self.quarantined - self.dropped - self.damaged
+        return self._sampled - self._acknowledged - self._quarantined - self._dropped - self._damaged
 
     @property
     def counters(self) -> Counters:
         """Readings: sampled = acknowledged + queued + quarantined + dropped + damaged, across restarts."""
-        return Counters(self.sampled, self.acknowledged, self.queued, self.quarantined, self.dropped, self.damaged)
+        n = self._declined
+        return Counters(
+            self._sampled + n,
+            self._acknowledged,
+            self.queued,
+            self._quarantined,
+            self._dropped + n,
+            self._damaged,
+        )
 
     @property
     def samples_queued(self) -> int:
@@ -259,12 +271,13 @@ class Spool:
     def _segment(self, base: int, at: int = 0) -> Scan:
         return Scan(lambda at, buffer: self._read("s%d" % base, at, buffer), 512, base, at)
 
-    def _journal(self, number: int) -> Scan:
-        if number == self._last:
-            raw = self._slot
-        else:
-            raw = bytearray(_SLOT)
-            raw = raw[: self._read("j%d" % (number % _SLOTS), 0, raw)]
+    def _read_slot(self, n: int) -> bytes:
+        raw = bytearray(_SLOT)
+        return raw[: self._read("j%d" % n, 0, raw)]
+
+    def _journal(self, number: int, raw: bytes = None) -> Scan:
+        if raw is None:
+            raw = self._slot if number == self._last else self._read_slot(number % _SLOTS)
 
         def read(at: int, buffer: bytearray) -> int:
             n = max(len(raw) - at, 0)
@@ -275,7 +288,7 @@ class Spool:
         scan = Scan(read, _SLOT, context.base if context else 0, _HEAD)
         scan.context = context
         scan.raw = raw
-        scan.last = number == self._last
+        scan.last = raw is self._slot
         return scan
 
     # ---- opening
@@ -316,9 +329,9 @@ class Spool:
                 break
             self._event("s%d is empty or not readable: removed" % segments[-1])
             self._remove("s%d" % segments.pop())
-        slots, damaged = self._find_slots(slots)
+        slots = self._find_slots(slots)
         self._base()
-        if self._replay(slots) or damaged:
+        if self._replay(slots) or self._bad:
             self._base()
             self._survey(8)
             self._replay(slots)
@@ -332,46 +345,47 @@ class Spool:
             self._skip(segments[0])
         self._collect()
 
-    def _find_slots(self, names: list) -> tuple:
-        """(numbers of the good slots in the order they were written, whether one was not readable)"""
-        numbers = []
-        damaged = False
-        raw = bytearray(_HEAD)
+    def _find_slots(self, names: list) -> list:
+        """[(number, content)] of the slots in the order they were written."""
+        found = []
         for n in names:
-            size = self._read("j%d" % n, 0, raw)
-            if size == _HEAD:
+            raw = self._read_slot(n)
+            number = -1
+            if len(raw) >= _HEAD:
                 number = raw[0] | raw[1] << 8 | raw[2] << 16
-                if crc32(raw[:3]) & 0xFFFF == raw[3] | raw[4] << 8 and number % _SLOTS == n:
-                    numbers.append(number)
-                    continue
-            if size:
-                damaged = True
-            self._remove("j%d" % n)
-        numbers.sort()
-        return numbers, damaged
+                if crc32(raw[:3]) & 0xFFFF != raw[3] | raw[4] << 8 or number % _SLOTS != n:
+                    number = -1
+            if number >= 0:
+                found.append((number, raw))
+            elif raw:
+                self._bad.append((n, raw))
+        after = max(found)[0] + 1 if found else _SLOTS
+        for n, raw in self._bad:
+            found.append((after - (after - n) % _SLOTS, raw))
+        found.sort()
+        return found
 
     def _base(self) -> None:
         """What the last segment's context alone says."""
         context = self._context
         if context:
             self.next_sequence = self._cursor = context.base
-            self.sampled = self.acknowledged = context.total
+            self._sampled = self._acknowledged = context.total
             self._moved = context.base - 1
 
-    def _replay(self, numbers: list) -> bool:
+    def _replay(self, slots: list) -> bool:
         """Takes over what the slots say. True when something in those in use was not readable."""
-        damaged = bool(numbers)
-        self._first = numbers[0] if numbers else 0
+        damaged = bool(slots)
+        if damaged:
+            self._first = slots[0][0]
         sample = Sample()
         last = -1
-        for number in numbers:
+        for number, raw in slots:
             if number != last + 1:
                 damaged = True  # one is missing
-            last = number
-            self._last = -1  # the file is to be read, not the slot in memory
-            scan = self._journal(number)
-            self._last = number
-            self._slot = scan.raw
+            scan = self._journal(number, raw)
+            self._last = last = number
+            self._slot = raw
             self._at = 0
             while scan.step():
                 if STATE <= scan.kind <= ROUND:
@@ -403,7 +417,7 @@ class Spool:
 
     def _missing(self, base: int, total: int) -> int:
         """Readings of samples before `base` that no counter has yet, when `total` were sampled before it."""
-        n = total - self.acknowledged - self.quarantined - self.dropped - self.damaged
+        n = total - self._acknowledged - self._quarantined - self._dropped - self._damaged
         for sequence, mask in self._partial.items():
             if sequence >= base:
                 n += _ones(mask)
@@ -420,7 +434,7 @@ class Spool:
         while not scan.context and scan.step():
             pass
         if scan.context:
-            self.dropped += self._missing(base, scan.context.total)
+            self._dropped += self._missing(base, scan.context.total)
         self._move_cursor(base)
 
     def _collect(self) -> None:
@@ -435,12 +449,12 @@ class Spool:
         segments = self._segments
         if len(segments) < 2 or not self._remove("s%d" % segments[0]):
             return False
-        before = self.dropped
+        before = self._dropped
         segments.pop(0)
         self._epoch += 1
         if self._cursor < segments[0]:
             self._skip(segments[0])
-        self._event("full: %d of the oldest readings dropped" % (self.dropped - before))
+        self._event("full: %d of the oldest readings dropped" % (self._dropped - before))
         return True
 
     def _full(self) -> bool:
@@ -461,18 +475,20 @@ class Spool:
 
     def _write(self, name: str, mode: str, parts) -> None:
         """Writes what parts() yields. A full disk is answered by dropping the oldest segment, where the policy is so."""
-        before = self._size_of(name) if mode == "ab" else -1
+        before = self._size_of(name) if mode == "ab" else 0
         while True:
-            size = before
+            size = 0
             try:
                 with open(self._path + "/" + name, mode) as f:
+                    n = before
                     for part in parts():
-                        size += len(part)
+                        n += len(part)
                         f.write(part)
+                    size = n
                 return
             except OSError as e:
-                if before >= 0 and self._size_of(name) == size:
-                    return  # it is all there, whatever the disk says
+                if before and self._size_of(name) == size:
+                    return  # an append is all there, whatever was said when the file was closed
                 if e.args[0] != _ENOSPC or not self._oldest or not self._drop():
                     raise
 
@@ -525,10 +541,12 @@ class Spool:
                 self._write(name, "ab", lambda: self._parts(record))
             if record:
                 self.next_sequence += 1
-                self.sampled += readings
+                self._sampled += readings
             self._size = self._size_of(name)
         self._moved = self.next_sequence - 1
         self._start_round()
+        while self._bad:
+            self._remove("j%d" % self._bad.pop()[0])
         self._due = (
             not context
             or context.channels != self._channels
@@ -542,7 +560,7 @@ class Spool:
         if self._context:
             self._commit()
         base = self.next_sequence
-        context = Context(base, self.sampled, self._time, self._every, self.tag, self._channels)
+        context = Context(base, self._sampled, self._time, self._every, self.tag, self._channels)
         record = context.encode()
         head = _MAGIC + bytes((_VERSION,))
         self._write("s%d" % base, "wb", lambda: (head, pack("<I", crc32(head)), record, record, self._state()))
@@ -569,6 +587,8 @@ class Spool:
     def _save(self, commit: bool = True) -> None:
         """Writes the state."""
         self._unsaved = True
+        if not self._context:
+            return  # nothing was ever stored
         try:
             body = self._state()
             if self._fit(self._at or len(self._slot), len(body), 2):
@@ -618,7 +638,7 @@ class Spool:
             if self._unsaved:
                 self._save(False)
             while True:
-                if not self._slot or self._renew or self._context.channels != self._channels:
+                if not self._context or self._renew or self._context.channels != self._channels:
                     self._roll()
                 if self._due:
                     self._rotate()
@@ -629,8 +649,7 @@ class Spool:
                 if not large and self._fit(len(self._slot), len(record), 3):
                     break
                 if not self._oldest and (large or self._live() < sequence) and self._full():
-                    self.sampled += readings
-                    self.dropped += readings
+                    self._declined += readings
                     self._event("full: %d new readings dropped" % readings)
                     self._save()
                     return 0
@@ -660,7 +679,7 @@ class Spool:
                         self._waiting = waiting - 1
                         raise
                 self.next_sequence += 1
-                self.sampled += readings
+                self._sampled += readings
         except OSError as e:
             raise SpoolError("a sample cannot be stored (error %s): check the flash" % e.args[0])
         if large:
@@ -754,10 +773,10 @@ class Spool:
         self._move_cursor(self.next_sequence)
         lost = self.queued
         if lost > 0:
-            self.damaged += lost
+            self._damaged += lost
             self._event("%d readings were damaged on flash" % lost)
         elif lost < 0:
-            self.sampled -= lost
+            self._sampled -= lost
 
     def begin(self, upto: int) -> None:
         """Notes on flash that what is queued up to sequence `upto` is about to be sent; 0: that nothing is.
@@ -789,9 +808,9 @@ class Spool:
                 place = sample.place
             else:
                 sample = None
-            self.acknowledged += count
+            self._acknowledged += count
             if lost:
-                self.damaged += lost
+                self._damaged += lost
                 self._event("%d readings were damaged on flash" % lost)
             self._hint = place
             if sample:
@@ -814,9 +833,9 @@ class Spool:
             raise SpoolError("%d samples are settled in part: acknowledge the oldest first" % _PARTIAL)
         if reason is not None:
             self._reject(sample, index, reason)
-            self.quarantined += 1
+            self._quarantined += 1
         else:
-            self.acknowledged += 1
+            self._acknowledged += 1
         self._partial[sequence] = self._partial.get(sequence, 0) | 1 << index
         for sample in self.peek(False):
             self._move_cursor(sample.sequence)

@@ -122,6 +122,7 @@ class Context:
         self.tag = tag
         self.channels = channels
         self.scales = [10**c[2] for c in channels]
+        self.key = crc32(tag.encode())
         self.seed = 0
 
     def encode(self) -> bytes:
@@ -205,8 +206,10 @@ class Scan:
                 if stop <= self.filled:
                     view = memoryview(buffer)
                     seed = 0
-                    if kind < _FLAGS:
-                        seed = self.context.seed if self.context else -1
+                    if kind < REJECT and kind != CONTEXT:
+                        seed = -1
+                        if self.context:
+                            seed = self.context.seed if kind < _FLAGS else self.context.key
                     if seed >= 0 and crc32(view[start : stop - 4], seed) == unpack("<I", view[stop - 4 : stop])[0]:
                         self.i = i + 1
                         self.kind = kind
@@ -264,8 +267,8 @@ class Scan:
         return n / scale if tag == _DECIMAL else n
 
     def _context(self, seed: int) -> bool:
-        if self.context and self.context.seed == seed:
-            return True
+        if self.context:
+            return self.context.seed == seed
         fields = [self.get(), self.get(), self.get(), self.get(), self.get_text()]
         if self.base is not None and fields[0] != self.base:
             return False  # another segment's bytes

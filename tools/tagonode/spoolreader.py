@@ -91,6 +91,7 @@ class State:
     quarantined: int = 0
     dropped: int = 0
     damaged: int = 0
+    declined: int = 0
     size: int = 0
     settled: dict[int, int] = field(default_factory=dict)
     moved: int = 0
@@ -229,7 +230,11 @@ class _File:
             if self.context is None:
                 return None
             seed = self.context.seed
-        elif kind in (0x80, 0x81, 0x82, 0x83):
+        elif kind in (0x81, 0x82):
+            if self.context is None:
+                return None
+            seed = zlib.crc32(self.context.tag.encode())
+        elif kind in (0x80, 0x83):
             seed = 0
         else:
             return None
@@ -241,7 +246,7 @@ class _File:
                 context = _context(body)
             except ValueError:
                 return None
-            if self.base not in (None, context.base):
+            if self.base not in (None, context.base) or self.context not in (None, context):
                 return None
             self.context = context
         return body, stop
@@ -316,19 +321,23 @@ class _Journal:
         return _File(f"j{number % SLOTS}", self.slots[number], 5, self.context, base)
 
     def _find_slots(self) -> bool:
-        bad = False
+        bad = {}
         for name, data in self.files.items():
             match = _SLOT_NAME.fullmatch(name)
-            if not match or int(match[1]) >= SLOTS:
+            if not match or int(match[1]) >= SLOTS or not data:
                 continue
+            index = int(match[1])
             number = int.from_bytes(data[:3], "little")
             check = struct.pack("<H", zlib.crc32(data[:3]) & 0xFFFF)
-            if len(data) >= 5 and data[3:5] == check and number % SLOTS == int(match[1]):
+            if len(data) >= 5 and data[3:5] == check and number % SLOTS == index:
                 self.slots[number] = data[:SLOT_BYTES]
-            elif data:
-                bad = True
-                self.spool.damage.append(Damage(name, 0, len(data)))
-        return bad
+            else:
+                bad[index] = data[:SLOT_BYTES]
+        top = max(self.slots) + 1 if self.slots else SLOTS
+        for index, data in bad.items():
+            self.slots[next(n for n in range(top, top - SLOTS, -1) if n % SLOTS == index)] = data
+            self.spool.damage.append(Damage(f"j{index}", 0, min(5, len(data))))
+        return bool(bad)
 
     def _base(self) -> State:
         context = self.context
@@ -342,15 +351,15 @@ class _Journal:
     def _take_state(self, body: bytes) -> bool:
         fields = _Fields(body[1:])
         try:
-            numbers = [fields.varint() for _ in range(11)]
+            numbers = [fields.varint() for _ in range(12)]
             cursor = numbers[0] - numbers[1]
-            settled = {cursor + fields.varint(): fields.varint() for _ in range(numbers[10])}
+            settled = {cursor + fields.varint(): fields.varint() for _ in range(numbers[11])}
         except ValueError:
             return False
         if numbers[0] < self.state.next:
             return False
         self.state = State(
-            numbers[0], cursor, cursor + numbers[2] - 1, *numbers[3:10], settled=settled, moved=self.state.moved
+            numbers[0], cursor, cursor + numbers[2] - 1, *numbers[3:11], settled=settled, moved=self.state.moved
         )
         return True
 
@@ -544,11 +553,11 @@ def show(path: Path | str, json_lines: bool = False) -> int:
         "tag": spool.tag,
         "next_sequence": state.next,
         "in_flight": spool.in_flight,
-        "sampled": state.sampled,
+        "sampled": state.sampled + state.declined,
         "acknowledged": state.acknowledged,
         "queued": spool.readings,
         "quarantined": state.quarantined,
-        "dropped": state.dropped,
+        "dropped": state.dropped + state.declined,
         "damaged": state.damaged,
     }
     if json_lines:
