@@ -91,7 +91,7 @@ class Day:
 
     def _humidity(self, at: float) -> float:
         dew_point = self._mean - 3.5 + 4 * self._front(at) + 1.5 * self._waves("dew", at, (40009, 90001))
-        return min(100.0, max(5.0, 100 * saturation(dew_point) / saturation(self._temperature(at))))
+        return min(99.0, max(5.0, 100 * saturation(dew_point) / saturation(self._temperature(at))))
 
     def _pressure(self, at: float) -> float:
         tide = 0.9 * cos(2 * pi * (at % _DAY_S / 3600 - 10) / 12)  # peaks at 10 and 22 o'clock
