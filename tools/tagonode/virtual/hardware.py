@@ -4,6 +4,7 @@ Everything here lives in the host process, outside the board's heap, and survive
 do. What belongs here: the wiring of simulated parts to operations. The parts themselves: `chips/`, `radio.py`.
 """
 
+import datetime
 import hashlib
 import struct
 import time
@@ -111,13 +112,20 @@ class Hardware:
             self.watchdog_deadline = now + self.watchdog_s
 
     def _rtc_set(self, unit: int, payload: bytes) -> None:
-        self._rtc = (struct.unpack("<q", payload)[0], self.clock())
+        year, month, day, _, *of_day, _ = struct.unpack("<8H", payload)
+        try:
+            moment = datetime.datetime(year, month, day, *of_day, tzinfo=datetime.UTC)
+        except ValueError as error:
+            raise OSError(EINVAL, str(error)) from None
+        self._rtc = (moment.timestamp(), self.clock())
 
     def _rtc_get(self, unit: int, payload: bytes) -> bytes:
         if self._rtc is None:
             self._rtc = (RP2040_POWER_ON_RTC if self.port == "rp2" else ESP32_POWER_ON_RTC, self.clock())
         at, set_at = self._rtc
-        return struct.pack("<q", int(at + self.clock() - set_at))
+        moment = datetime.datetime.fromtimestamp(int(at + self.clock() - set_at), datetime.UTC)
+        date = (moment.year, moment.month, moment.day, moment.weekday())
+        return struct.pack("<8H", *date, moment.hour, moment.minute, moment.second, 0)
 
     def _reset(self, unit: int, payload: bytes) -> None:
         raise BoardReset(soft=bool(unit))

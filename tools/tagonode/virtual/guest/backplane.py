@@ -19,8 +19,8 @@ PIN_SET = 4  # unit = pin; u8 level
 PIN_GET = 5  # unit = pin -> u8 level
 WDT_START = 6  # u32 milliseconds
 WDT_FEED = 7
-RTC_SET = 8  # i64 unix seconds
-RTC_GET = 9  # -> i64 unix seconds
+RTC_SET = 8  # 8 u16: year, month, day, weekday, hours, minutes, seconds, subseconds
+RTC_GET = 9  # -> the same
 RESET = 10  # does not return
 RESET_CAUSE = 11  # -> u8, the constants of machine.py
 UNIQUE_ID = 12

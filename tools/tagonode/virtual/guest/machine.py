@@ -10,6 +10,7 @@ WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
 
+_DATETIME = "<8H"
 _WDT_MAX_MS = 8388  # RP2040 datasheet 4.7: a 24-bit counter that loses two counts a microsecond
 
 
@@ -104,31 +105,16 @@ class WDT:
         backplane.call(backplane.WDT_FEED)
 
 
-def _days(year, month, day):
-    """Days since 1970-01-01 of a civil date (proleptic Gregorian)."""
-    year -= month <= 2
-    era = year // 400
-    yoe = year - era * 400
-    doy = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    return era * 146097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719468
-
-
 class RTC:
     def __init__(self, id=0):
         pass
 
     def datetime(self, new=None):
         """(year, month, day, weekday, hours, minutes, seconds, subseconds), the weekday counted from Monday."""
-        if new is not None:
-            year, month, day, _, hours, minutes, seconds, _ = new
-            unix = _days(year, month, day) * 86400 + hours * 3600 + minutes * 60 + seconds
-            backplane.call(backplane.RTC_SET, 0, struct.pack("<q", unix))
-            return None
-        unix = struct.unpack("<q", backplane.call(backplane.RTC_GET))[0]
-        import time
-
-        t = time.gmtime(unix)
-        return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0)
+        if new is None:
+            return struct.unpack(_DATETIME, backplane.call(backplane.RTC_GET))
+        backplane.call(backplane.RTC_SET, 0, struct.pack(_DATETIME, *new))
+        return None
 
 
 def reset():
