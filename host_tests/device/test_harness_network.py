@@ -433,3 +433,57 @@ def test_time(net):
     (reply,) = time_query(net)
     assert reply[24:32] == bytes(8)
     assert net.time_queries() == 5
+
+
+@pytest.mark.parametrize("net", [network(stall()), network(stall(), tls=False)], ids=("tls", "plain"))
+async def test_nothing_there_is_none_and_never_blocks(net):
+    connection = Connection(net)
+    try:
+        await connection.open()
+        await connection.send(GET)
+        sock = connection.secure or connection.raw
+        assert sock.read(10) is None
+        assert sock.readinto(bytearray(10)) is None
+        assert sock.readline() is None
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        assert list(poller.poll(0)) == []
+    finally:
+        connection.close()
+
+
+@network(stall("handshake"))
+async def test_nothing_is_taken_before_the_handshake(net):
+    connection = Connection(net)
+    try:
+        await connection.open()
+        assert connection.secure.write(GET) is None
+        assert connection.secure.read(1) is None
+    finally:
+        connection.close()
+
+
+@network(answer(), certificate="expired")
+async def test_a_failed_handshake_leaves_the_socket_to_its_owner(net):
+    connection = Connection(net)
+    await connection.open()
+    with pytest.raises(ValueError):
+        await connection.send(GET)
+    connection.secure.close()
+    connection.raw.setblocking(True)  # still open: it is not closed with the TLS object
+    connection.raw.close()
+
+
+@network(cut(after=20, how="rst"), tls=False)
+async def test_what_came_before_a_reset_arrives(net):
+    connection = Connection(net)
+    try:
+        await connection.open()
+        await connection.send(GET)
+        await asyncio.sleep_ms(60)  # a slow device: the reset waits for it
+        assert await connection.stream.readexactly(20) == b"HTTP/1.1 200 OK\r\nCon"
+        with pytest.raises(OSError) as caught:
+            await connection.stream.read(1)
+        assert caught.value.errno == errno.ECONNRESET
+    finally:
+        connection.close()

@@ -33,10 +33,9 @@ _RUNTIMES = pytest.StashKey[Runtimes]()
 def pytest_configure(config: pytest.Config) -> None:
     for runtime in RUNTIMES:
         config.addinivalue_line("markers", f"{runtime}: device tests on this runtime")
-    if hasattr(config, "cache"):
-        cache = config.cache.mkdir("device")
-    else:
-        cache = Path(tempfile.mkdtemp(prefix="device-"))
+    # without pytest's cache plugin there is none
+    cached = getattr(config, "cache", None)
+    cache = cached.mkdir("device") if cached else Path(tempfile.mkdtemp(prefix="device-"))
     config.stash[_RUNTIMES] = Runtimes(cache)
 
 
