@@ -244,3 +244,15 @@ def test_what_a_sample_shares_is_checked_too(location, metadata):
 
 def test_value_of_the_longest_text():
     assert Encoder("t", bytearray(64)).size(Sample(1, CHANNELS, [None, None, "x" * 5998], TIME)) > 6000
+
+
+def test_each_sample_has_its_own_day():
+    times = (1767311999999, 1767312000000, 1767225600000, None, 1767398400001)
+    rows = json.loads(body([Sample(n, (("a", "", 0),), [n], time) for n, time in enumerate(times, 1)]))
+    assert [row.get("time", "")[8:] for row in rows] == [
+        "01T23:59:59.999Z",
+        "02T00:00:00.000Z",
+        "01T00:00:00.000Z",
+        "",
+        "03T00:00:00.001Z",
+    ]
