@@ -12,12 +12,14 @@ import select
 import socket
 import ssl
 
+from micropython import const
+
 from http1 import RemoteProtocolError
 
 _ZEROS = bytes(512)  # an answer of TagoIO's is shorter
-_MARGIN_MS = 5000
-_IPPROTO_TCP = 6
-_TCP_NODELAY = 1
+_MARGIN_MS = const(5000)
+_IPPROTO_TCP = const(6)
+_TCP_NODELAY = const(1)
 
 
 class SessionError(OSError):

@@ -2,13 +2,15 @@
 
 import struct
 
-_TYPE_A = 1
-_TYPE_CNAME = 5
-_CLASS_IN = 1
-_QR = 0x8000
-_RCODE = 0x000F
-_NXDOMAIN = 3
-_MAX_POINTERS = 16
+from micropython import const
+
+_TYPE_A = const(1)
+_TYPE_CNAME = const(5)
+_CLASS_IN = const(1)
+_QR = const(0x8000)
+_RCODE = const(0x000F)
+_NXDOMAIN = const(3)
+_MAX_POINTERS = const(16)
 
 
 class DnsError(ValueError):

@@ -2,12 +2,14 @@
 
 import os
 
+from micropython import const
+
 from session import dns, udp
 
-_PORT = 53
-_TRIES = 2
-_TRY_MS = 2000
-_ALIASES = 4
+_PORT = const(53)
+_TRIES = const(2)
+_TRY_MS = const(2000)
+_ALIASES = const(4)
 
 
 def is_address(host: str) -> bool:

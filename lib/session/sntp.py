@@ -4,11 +4,13 @@ import os
 import struct
 from time import ticks_diff, ticks_ms
 
+from micropython import const
+
 from session import udp
 
-_PORT = 123
-_UNIX_AFTER_NTP_S = 2208988800
-_ERA_S = 4294967296
+_PORT = const(123)
+_UNIX_AFTER_NTP_S = const(2208988800)
+_ERA_S = const(4294967296)
 
 
 class SntpError(ValueError):
@@ -48,9 +50,7 @@ async def ask(resolver, server: str, not_before_s: int, timeout_ms: int = 2000) 
     start = ticks_ms()
     # version 4, client; the transmit timestamp is a random number: it comes back, and tells nobody our clock
     request = b"\x23" + bytes(39) + nonce
-    unix_ms = await udp.ask(
-        address, port, request, lambda datagram: decode(datagram, nonce, not_before_s), timeout_ms
-    )
+    unix_ms = await udp.ask(address, port, request, lambda datagram: decode(datagram, nonce, not_before_s), timeout_ms)
     end = ticks_ms()
     trip = ticks_diff(end, start)
     return unix_ms + trip // 2, end, trip

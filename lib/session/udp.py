@@ -5,7 +5,9 @@ import select
 import socket
 from time import ticks_diff, ticks_ms
 
-_SLICE_MS = 5
+from micropython import const
+
+_SLICE_MS = const(5)
 
 
 def endpoint(server: str, default_port: int) -> tuple:
