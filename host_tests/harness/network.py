@@ -422,7 +422,7 @@ def _end(connection: socket.socket, how: str) -> None:
 
 
 def _wait_until_read(connection: socket.socket) -> None:
-    """A reset throws away what the peer has not read yet; wait for it, so that what was sent arrives."""
+    """A read that meets a reset loses what it had (py/stream.c): reset when the peer has read all."""
     ends = [_hex_address(connection.getsockname()), _hex_address(connection.getpeername())]
     deadline = time.monotonic() + 2
     while time.monotonic() < deadline:

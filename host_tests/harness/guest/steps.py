@@ -67,7 +67,10 @@ def refuse():
 
 
 def hang_up(how="fin"):
-    """End the connection without waiting for a request: after an answer, an idle connection that dies."""
+    """End the connection without waiting for a request: after an answer, an idle connection that dies.
+
+    A reset waits until what was sent before is read: it would be lost, more or less often.
+    """
     return {"do": "hang_up", "how": how}
 
 
