@@ -8,10 +8,10 @@ try:
     import agent.app
 
     agent.app.run()
-except Exception as error:
+except Exception as error:  # noqa: BLE001 - this is the last place where it can be said
     sys.print_exception(error)
 print("TagoNode could not go on: see the lines above. Restarting in 30 s; Ctrl-C for the prompt.")
 time.sleep(30)
-import machine
+import machine  # noqa: E402 - nothing may fail before what went wrong is printed
 
 machine.reset()

@@ -35,7 +35,8 @@ class Sensor:
         return self._chip.start()
 
     def read(self) -> tuple:
-        """The readings, in the order of `channels`. Raises ValueError for another number of them, and what the driver does."""
+        """The readings, in the order of `channels`. Raises ValueError for another number of them, and what the driver
+        raises."""
         readings = self._chip.read()
         if len(readings) != len(self.channels):
             raise ValueError("gave %d readings for %d channels" % (len(readings), len(self.channels)))

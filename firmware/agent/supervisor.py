@@ -83,10 +83,12 @@ class Supervisor:
             try:
                 await work(pulse)
                 break
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the task goes on
                 self.restarts += 1
                 gc.collect()  # it may have been the memory: saying so takes some
-                self._log.error(pulse.name, "failed: " + repr(error) + "; starting again in " + str(pause // 1000) + " s")
+                self._log.error(
+                    pulse.name, "failed: " + repr(error) + "; starting again in " + str(pause // 1000) + " s"
+                )
                 sys.print_exception(error)
             if ticks_diff(ticks_ms(), started) > _LONGEST_PAUSE_MS:
                 pause = _FIRST_PAUSE_MS
@@ -103,6 +105,8 @@ class Supervisor:
             if not late:
                 self._feed()
             elif late != silent:
-                self._log.error("watchdog", "no progress in " + ", ".join(late) + ": leaving it to the watchdog")
+                self._log.error(
+                    "watchdog", "no progress in " + ", ".join(late) + ": leaving it to the watchdog"
+                )
             silent = late
             await asyncio.sleep_ms(_LOOK_MS)

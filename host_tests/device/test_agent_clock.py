@@ -2,10 +2,11 @@
 
 import asyncio
 
+from agentworld import Console, Enough, Pulse, World
+
 import pytest
 from agent import clock
 from agent.log import Log
-from agentworld import Console, Enough, Pulse, World
 from harness import kiss, network, ntp, nxdomain
 from session import sntp
 from session.resolver import Resolver

@@ -1,10 +1,11 @@
 """The link: networks in their order, what a port's radio may raise, losses, and pauses in between."""
 
+from agentworld import Console, Enough, Pulse
+
 import pytest
 from agent import link
 from agent.log import Log
 from agent.settings import Secret
-from agentworld import Console, Enough, Pulse
 
 PASSWORD = "PASSWORD-5678"
 
@@ -137,7 +138,7 @@ async def test_pauses_grow_up_to_a_bound_and_the_radio_rests(networks):
             if len(pauses) == 60:
                 raise Enough
 
-    made = Made(Radio(**dict([(name, -2) for name in networks])), at_sleep)
+    made = Made(Radio(**dict.fromkeys(networks, -2)), at_sleep)
     await made.run()
     for i, pause in enumerate(pauses):
         assert 1000 <= pause < 1000 + min(1000 << i, 300000)

@@ -2,10 +2,11 @@
 
 import json
 
+from agentworld import Console
+
 import pytest
 from agent import settings
 from agent.log import LEVELS, Log
-from agentworld import Console
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -49,6 +50,6 @@ def test_a_state_line_is_one_line_of_json_at_every_level():
 
 def test_secrets_do_not_show():
     secret = settings.Secret("hunter2")
-    shown = [str(secret), repr(secret), f"{secret}", "%s %r" % (secret, secret), str([secret]), repr({"a": secret})]  # noqa: UP031
+    shown = [str(secret), repr(secret), f"{secret}", "%s %r" % (secret, secret), str([secret]), repr({"a": secret})]
     assert "hunter2" not in "".join(shown)
     assert secret.reveal() == "hunter2"

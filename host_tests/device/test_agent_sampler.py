@@ -2,11 +2,12 @@
 
 import asyncio
 
+from agentworld import Console, Enough, Pulse, World
+
 import pytest
 from agent import clock
 from agent.log import Log
 from agent.sampler import Sampler, Sensor, load_sensor
-from agentworld import Console, Enough, Pulse, World
 from spool import Spool, SpoolError
 
 BUILD_S = 1767225600  # 2026-01-01T00:00:00Z
@@ -127,7 +128,7 @@ async def test_a_clock_that_steps_neither_crowds_nor_skips(every, step):
     rig.set_time(BUILD_S * 1000 + 7 * DAY_MS + 1)
     await rig.run()
     monos = [mono for _, _, mono in rig.spool.samples]
-    gaps = [b - a for a, b in zip(monos, monos[1:])]  # noqa: B905
+    gaps = [b - a for a, b in zip(monos, monos[1:])]
     assert min(gaps) >= every // 2
     assert max(gaps) <= every + every // 2
     # the first after the step may have been on its way already
@@ -174,10 +175,7 @@ ODD = (
 @pytest.mark.parametrize("place", ("start", "read"))
 @pytest.mark.parametrize("error", ODD, ids=[str(i) for i in range(len(ODD))])
 async def test_a_sensor_that_fails_costs_its_own_readings(error, place):
-    if place == "start":
-        bad = Chip((5,), starts=[None, error, error])
-    else:
-        bad = Chip((5,), error, error, (5,))
+    bad = Chip((5,), starts=[None, error, error]) if place == "start" else Chip((5,), error, error, (5,))
     rig = Rig(Chip((1,)), bad, Chip((2,)), samples=4)
     await rig.run()
     assert rig.column(0) == [1] * 4
@@ -299,7 +297,6 @@ class Board:
         self.asked.append(name)
         if name != "i2c0":
             raise ValueError("this board has no bus " + name)
-        return None
 
 
 def test_sensors_come_from_the_settings():

@@ -1,9 +1,10 @@
 """Settings of a board: sealed, stored twice, checked, defaults filled in, secrets kept."""
 
+from agentworld import Console
+
 import pytest
 from agent import settings
 from agent.log import Log
-from agentworld import Console
 
 GOOD = {
     "format": 1,

@@ -2,10 +2,11 @@
 
 import asyncio
 
+from agentworld import Console, World
+
 import pytest
 from agent import supervisor
 from agent.log import Log
-from agentworld import Console, World
 
 
 class House:
@@ -27,7 +28,7 @@ class House:
 
     def longest_gap(self):
         moments = [0] + self.fed + [self.world.ms]
-        return max([b - a for a, b in zip(moments, moments[1:])])  # noqa: B905
+        return max([b - a for a, b in zip(moments, moments[1:])])
 
 
 async def idle(pulse):
@@ -93,7 +94,10 @@ async def test_progress_after_a_broken_promise_is_progress():
     assert house.fed[-1] > 59000
 
 
-@pytest.mark.parametrize("error", (ValueError("x"), OSError(5), MemoryError("y"), KeyError("z"), asyncio.TimeoutError()))
+ERRORS = (ValueError("x"), OSError(5), MemoryError("y"), KeyError("z"), asyncio.TimeoutError())
+
+
+@pytest.mark.parametrize("error", ERRORS)
 async def test_a_task_that_fails_starts_again(error):
     house = House()
     starts = []
@@ -105,7 +109,7 @@ async def test_a_task_that_fails_starts_again(error):
     house.start("fails", fails)
     house.start("good", idle)
     await house.run(190000)
-    pauses = [b - a for a, b in zip(starts, starts[1:])]  # noqa: B905
+    pauses = [b - a for a, b in zip(starts, starts[1:])]
     assert pauses == [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]
     assert house.supervisor.restarts == len(starts)
     assert house.console.text().count("error fails: failed: " + repr(error)) == len(starts)
@@ -124,7 +128,7 @@ async def test_the_pause_is_short_again_after_a_good_while():
 
     house.start("fails", fails)
     await house.run(200000)
-    pauses = [b - a for a, b in zip(starts, starts[1:])]  # noqa: B905
+    pauses = [b - a for a, b in zip(starts, starts[1:])]
     assert pauses == [1000, 2000, 4000, 62000, 62000, 62000]
 
 
