@@ -24,3 +24,4 @@ def load(name: str) -> Any:
 
 
 settings = load("agent.settings")
+regions = load("tagoio.regions")

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.live import Live
@@ -20,6 +19,7 @@ from rich.table import Table
 from tagonode import build, config, places
 from tagonode.cloud.ntp import NtpServer
 from tagonode.cloud.server import LocalCloud
+from tagonode.device import regions
 from tagonode.device import settings as device_settings
 from tagonode.virtual import image
 from tagonode.virtual.board import VirtualBoard
@@ -146,15 +146,14 @@ def settings_files(settings: dict[str, Any]) -> dict[str, bytes]:
 
 
 def parse_url(url: str) -> tuple[str, int, str]:
-    """(host, port, path prefix) of an https URL. Raises SimulateError."""
-    parts = urlsplit(url if "//" in url else f"https://{url}")
+    """(host, port, path prefix) of an https URL or a region's name. Raises SimulateError."""
     try:
-        port = parts.port or 443
-    except ValueError:
-        raise SimulateError(f"--url {url}: the port has to be a number from 1 to 65535") from None
-    if parts.scheme != "https" or not parts.hostname:
+        scheme, host, port, prefix = regions.parse_url(url)
+    except ValueError as error:
+        raise SimulateError(f"--url: {error}") from None
+    if scheme != "https":
         raise SimulateError(f"--url {url}: give https://HOST[:PORT]; a node sends over verified TLS only")
-    return parts.hostname, port, parts.path.rstrip("/")
+    return host, port, prefix
 
 
 def _device_token(cloud: LocalCloud, database: Path | None, name: str) -> str:
