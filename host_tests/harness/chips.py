@@ -49,9 +49,9 @@ class Chips:
         for chip in chips or ("bme280",):
             options = {"chip": chip} if isinstance(chip, str) else dict(chip)
             kind, unit = options.pop("chip"), options.pop("bus", 0)
-            if kind not in wiring._CHIPS:
-                raise ValueError(f"no simulated chip {kind!r}: there are {', '.join(wiring._CHIPS)}")
-            buses[unit].chips.append(wiring._CHIPS[kind](self.environment, time.monotonic, **options))
+            if kind not in wiring.CHIPS:
+                raise ValueError(f"no simulated chip {kind!r}: there are {', '.join(wiring.CHIPS)}")
+            buses[unit].chips.append(wiring.CHIPS[kind](self.environment, time.monotonic, **options))
         self._volts = {int(channel): float(volts) for channel, volts in (adc or {}).items()}
         points = [AccessPoint(ssid, key) for ssid, key in (networks or {}).items()]
         self.hardware = Hardware(

@@ -37,7 +37,8 @@ class Backplane:
         try:
             status, reply = 0, self.hardware.operate(op, unit, payload)
         except OSError as error:
-            status, reply = error.errno or EIO, b""
+            # OSError(19), as simulated parts raise it in both runtimes, leaves errno unset on CPython
+            status, reply = error.errno or (error.args[0] if error.args else EIO), b""
         with contextlib.suppress(BrokenPipeError):  # killed while it waited; the next read says so
             os.write(self._tx_fd, struct.pack("<hH", status, len(reply)) + reply)
 

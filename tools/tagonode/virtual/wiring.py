@@ -13,7 +13,7 @@ from tagonode.virtual.environment import Day
 from tagonode.virtual.hardware import Hardware
 from tagonode.virtual.radio import AccessPoint, Radio
 
-_CHIPS: dict[str, Callable] = {
+CHIPS: dict[str, Callable] = {
     "aht20": AHT20,
     "bh1750": BH1750,
     "bme280": BME280,
@@ -46,10 +46,10 @@ def build_hardware(
 
     buses: dict[int, I2CBus] = {0: I2CBus(nack_errno=_NACK[port]), 1: I2CBus(nack_errno=_NACK[port])}
     for sensor in sensors:
-        if sensor.driver in _CHIPS:
+        if sensor.driver in CHIPS:
             address = {} if sensor.address is None else {"address": sensor.address}
             specimen = {"seed": seed} if sensor.driver in _SCATTERED else {}
-            chip = _CHIPS[sensor.driver](day, now, **specimen, **address)
+            chip = CHIPS[sensor.driver](day, now, **specimen, **address)
             buses[int(sensor.bus.removeprefix("i2c"))].chips.append(chip)
     channel, ratio = _BATTERY[board]
     points = [AccessPoint(ssid, key, lambda: day.value("rssi", now())) for ssid, key in networks.items()]
