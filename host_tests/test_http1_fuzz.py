@@ -1,10 +1,11 @@
 """http1 against arbitrary bytes, every split, and h11 as a judge that nobody here wrote. CPython only."""
 
 import h11
-import http1
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import http1
+import pytest
 
 RELAXED = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 

@@ -8,9 +8,10 @@ from decimal import Decimal
 from types import SimpleNamespace
 from urllib.parse import parse_qsl, urlsplit
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import pytest
 from tagoio import calls, records, regions, verdicts
 
 RELAXED = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])

@@ -180,7 +180,7 @@ class Encoder:
         self._date = b""
         self._view = memoryview(buffer)
         self._channels = None  # those that _fixed was made for
-        self._fixed = ()
+        self._fixed: list = []
 
     def size(self, sample) -> int:
         """Bytes which the sample adds to a body: its records and one separator each. A body of n samples has

@@ -125,7 +125,7 @@ def cloud(
 
 @app.command(epilog="Example: tagonode spool node.img --json")
 def spool(
-    path: Annotated[Path, typer.Argument(help="A flash image, a folder copied from a board's /queue, or one segment.")],
+    path: Annotated[Path, typer.Argument(help="A flash image, a copy of a board's folder /queue, or one segment.")],
     json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
 ) -> None:
     """What is in a node's queue: readings, quarantined ones, damage, the books.

@@ -221,7 +221,8 @@ def _remedies(data: Any, error: ValidationError) -> list[str]:
         kind = item["type"]
         if kind == "extra_forbidden":
             if path[-1] in _SECRET_KEYS:
-                text = f"secrets do not belong in this file: set {ENV_TOKEN} and {ENV_WIFI}, or write secrets.toml beside it"
+                places_for = f"set {ENV_TOKEN} and {ENV_WIFI}, or write secrets.toml beside it"
+                text = f"secrets do not belong in this file: {places_for}"
             else:
                 text = "unknown key" + _nearest(path[-1], _keys_at(item["loc"][:-1]))
         elif kind == "missing":

@@ -18,4 +18,5 @@ def boards() -> list[str]:
 
 def drivers() -> list[str]:
     """Names of the drivers: the files with a class of the file's name in capitals; others hold what drivers share."""
-    return sorted(path.stem for path in DRIVERS.glob("*.py") if f"class {path.stem.upper()}(" in path.read_text("utf-8"))
+    files = DRIVERS.glob("*.py")
+    return sorted(path.stem for path in files if f"class {path.stem.upper()}(" in path.read_text("utf-8"))

@@ -112,9 +112,9 @@ class Hardware:
             self.watchdog_deadline = now + self.watchdog_s
 
     def _rtc_set(self, unit: int, payload: bytes) -> None:
-        year, month, day, _, *of_day, _ = struct.unpack("<8H", payload)
+        year, month, day, _, hour, minute, second, _ = struct.unpack("<8H", payload)
         try:
-            moment = datetime.datetime(year, month, day, *of_day, tzinfo=datetime.UTC)
+            moment = datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.UTC)
         except ValueError as error:
             raise OSError(EINVAL, str(error)) from None
         self._rtc = (moment.timestamp(), self.clock())

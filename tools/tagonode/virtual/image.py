@@ -78,7 +78,9 @@ def mounted(path: Path, geometry: Geometry) -> Iterator[LittleFS]:
         try:
             filesystem.mount()
         except LittleFSError as error:
-            raise ValueError(f"{path} holds no littlefs file system ({error}): delete it or name another file") from None
+            raise ValueError(
+                f"{path} holds no littlefs file system ({error}): delete it or name another file"
+            ) from None
         try:
             yield filesystem
         finally:
