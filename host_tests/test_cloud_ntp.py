@@ -35,9 +35,7 @@ def test_every_field_of_the_answer(server, version):
     leap, answered_version, mode = answer[0] >> 6, answer[0] >> 3 & 7, answer[0] & 7
     stratum, poll, precision = struct.unpack("!Bbb", answer[1:4])
     delay, dispersion = struct.unpack("!iI", answer[4:12])
-    reference, originate, receive, transmit = (
-        struct.unpack("!II", answer[i : i + 8]) for i in (16, 24, 32, 40)
-    )
+    reference, originate, receive, transmit = (struct.unpack("!II", answer[i : i + 8]) for i in (16, 24, 32, 40))
     assert (leap, answered_version, mode) == (0, version, 4)
     assert (stratum, poll) == (1, 6)
     assert -30 <= precision <= -6

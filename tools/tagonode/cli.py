@@ -108,7 +108,7 @@ def simulate(
 def cloud(
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 for any free one.")] = 0,
     db: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep data, tokens and CA beside this file; left out: thrown away.")
+        Path | None, typer.Option(metavar="FILE", help="Keep data, tokens and CA in and beside this file.")
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="First line: url, ca, account_token, device_token, page as JSON.")
