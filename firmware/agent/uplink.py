@@ -6,8 +6,9 @@ Policy only. How a batch is encoded and what an answer means is tagoio's, how by
 import asyncio
 import random
 
-import http1
 from micropython import const
+
+import http1
 from session.client import SessionError
 from spool import SpoolError
 from tagoio import records, verdicts
@@ -25,7 +26,7 @@ _THROTTLE_JITTER_MS = const(5000)
 class Uplink:
     """spool, session, clock, link: what it works with; settings: the board's; status: dict that it keeps up to date.
 
-    `flush` is an Event that asks for sending now; `idle` is set while nothing is left to send.
+    `flush` is an Event that asks for sending now.
     """
 
     def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes):
@@ -74,7 +75,10 @@ class Uplink:
                     continue
                 wait = self._wait(verdict, hint)
                 self._status["error"] = verdict + ": " + detail
-                self._log.warning("uplink", "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100))
+                self._log.warning(
+                    "uplink",
+                    "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100),
+                )
                 await pulse.sleep(wait)
 
     def _until_due(self):
@@ -124,7 +128,9 @@ class Uplink:
                 if last:
                     return size, last
                 reason = str(error)
-                self._log.warning("uplink", "set aside a reading of sample %d: %s" % (sample.sequence, reason))
+                self._log.warning(
+                    "uplink", "set aside a reading of sample %d: %s" % (sample.sequence, reason)
+                )
                 for index in range(len(sample.values)):
                     if error.channel in (None, index):
                         self._spool.quarantine(sample.sequence, index, reason)
