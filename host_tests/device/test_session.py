@@ -7,6 +7,7 @@ leave no descriptor open, and the token must not reach a server that was not ver
 import asyncio
 import os
 import select
+from binascii import a2b_base64
 
 import http1
 import pytest
@@ -512,6 +513,27 @@ async def test_roots_that_cannot_be_read(net):
     given[:] = [roots_of(net)]
     assert (await post(session)).status == 200
     session.close()
+
+
+# a root that signed nothing here (P-256, valid until 2049)
+OTHER_ROOT = a2b_base64(
+    b"MIIBLDCB0qADAgECAgEBMAoGCCqGSM49BAMCMBUxEzARBgNVBAMMCk90aGVyIHJvb3QwHhcNMjAwMTAxMDAwMDAwWhcNNDkwMTAx"
+    b"MDAwMDAwWjAVMRMwEQYDVQQDDApPdGhlciByb290MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEatV3yq0uCGZxjwozDKwe06J1"
+    b"ocy6UmqMXO+nGyOUkFHrjiNCzvhKPOQXnJ/hnaMyLv9J1/OlL3xN1cLw3AV3o6MTMBEwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjO"
+    b"PQQDAgNJADBGAiEA8r7YcjA6BXiHk59xg/PxK8EaRk9lMn4DM5k/6e316IICIQCtMgZjFzlZk7uKW1XcKXhLB6uE79GDqpLy0gNC"
+    b"kZddJA=="
+)
+
+
+@network(answer())
+async def test_any_of_several_roots_may_have_signed(net):
+    for roots in ([OTHER_ROOT, net.roots[0]], [net.roots[0], OTHER_ROOT]):
+        session = session_to(net, roots=lambda: iter(roots))  # noqa: B023 - used before it changes
+        assert (await post(session)).status == 200
+        session.close()
+    error = await fails(session_to(net, roots=lambda: [OTHER_ROOT]), 3)
+    assert "not correctly signed" in error.reason
+    assert len(net.requests()) == 2
 
 
 def unreadable():
