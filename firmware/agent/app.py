@@ -5,8 +5,9 @@ import gc
 import os
 import sys
 
-from agent import clock, link, log, sampler, settings, supervisor, uplink
 from micropython import const
+
+from agent import clock, link, log, sampler, settings, supervisor, uplink
 from session.client import Session
 from session.resolver import Resolver
 from spool import Spool
@@ -99,7 +100,12 @@ class Node:
         """State lines whenever something changed, not more than two a second."""
         last = None
         while True:
-            mark = (self.spool.queued, self.spool.next_sequence, self.status["error"], self.sampler.over.is_set())
+            mark = (
+                self.spool.queued,
+                self.spool.next_sequence,
+                self.status["error"],
+                self.sampler.over.is_set(),
+            )
             if mark != last:
                 last = mark
                 self.report()

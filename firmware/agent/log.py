@@ -1,7 +1,7 @@
 """What the node says on its console: lines for people, state lines for programs.
 
-    12.345 warning uplink: unavailable: …        seconds since boot, level, who, what
-    @{"queued":5,"acknowledged":95,…}            the state, one JSON object
+12.345 warning uplink: unavailable: …        seconds since boot, level, who, what
+@{"queued":5,"acknowledged":95,…}            the state, one JSON object
 """
 
 import json
