@@ -1,13 +1,13 @@
 """A slice of the power-cut campaign, and the proof that it sees bugs: each one seeded here must turn it red."""
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import pytest
-from campaigns.powercut import LIB, SCENARIOS, Job
+from campaigns.powercut import SCENARIOS, Job
 
-SLICE = [Job(**{**s.__dict__, "first": 7 % (23 if s.program == 32 else 11), "every": 23 if s.program == 32 else 11}) for s in SCENARIOS]
+SLICE = [
+    Job(**{**s.__dict__, "first": 7 % (23 if s.program == 32 else 11), "every": 23 if s.program == 32 else 11})
+    for s in SCENARIOS
+]
 
 
 def test_a_slice_of_the_campaign():

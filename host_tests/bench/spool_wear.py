@@ -15,6 +15,7 @@ CHANNELS, COMMIT, ACK, RECORDS, BLOCKS = [int(a) for a in sys.argv[3:8]]
 sys.path.insert(0, LIB)
 
 from flash import GEOMETRY, Flash  # noqa: E402
+
 from spool import Spool  # noqa: E402
 
 ALL = (

@@ -112,5 +112,3 @@ class CPythonDisk:
 
     def unmount(self):
         self.filesystem = None
-
-

@@ -31,9 +31,11 @@ class Job:
     first: int = 0
     every: int = 1
 
-    def run(self, lib: Path = LIB) -> dict:
-        """{"cuts", "operations", "violations", …}. Raises RuntimeError when the interpreter itself fails."""
+    def run(self, lib: Path = LIB, stop: bool = False) -> dict:
+        """Makes the cuts, with the spool of this lib folder; stop: at the first violation. Returns {"cuts", "operations", "violations", …}. Raises RuntimeError when the interpreter itself fails."""
         arguments = [self.seed, self.program, self.commit_samples, self.policy, self.first, self.every]
+        if stop:
+            arguments.append("stop")
         if self.runtime == "micropython":
             interpreter = os.environ.get("MICROPYTHON") or str(Path(sys.executable).parent / "micropython")
             command = [interpreter, "-X", "heapsize=40M", HERE / "powercut_scenario.py"]

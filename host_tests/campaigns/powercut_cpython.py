@@ -18,4 +18,5 @@ if __name__ == "__main__":
     seed, program, commit_samples = (int(a) for a in sys.argv[2:5])
     disk = CPythonDisk(program, spool.queue)
     first, every = (int(a) for a in sys.argv[6:8])
-    print(json.dumps(powercut_scenario.run(disk, spool, seed, commit_samples, sys.argv[5], first, every)))
+    stop = "stop" in sys.argv
+    print(json.dumps(powercut_scenario.run(disk, spool, seed, commit_samples, sys.argv[5], first, every, stop)))

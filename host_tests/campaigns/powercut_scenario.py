@@ -4,7 +4,7 @@
 had been promised at each point of it. `Cuts` replays the log, and at each operation checks what a node finds after the
 power went just then: before it, in the middle of it, after it.
 
-Usage under MicroPython: micropython powercut_scenario.py LIB SEED PROGRAM COMMIT_SAMPLES POLICY FIRST EVERY
+Usage under MicroPython: micropython powercut_scenario.py LIB SEED PROGRAM COMMIT_SAMPLES POLICY FIRST EVERY [stop]
 prints one line of JSON: {"cuts", "operations", "violations": [text …]}.
 """
 
@@ -87,7 +87,10 @@ class ScratchFlash(RecordingFlash):
 
 def make_values(rng, channels):
     if channels is TWO:
-        return [rng.randrange(2) == 1, "n%d" % rng.randrange(1000) if rng.randrange(4) else "long " * rng.randrange(20, 300)]
+        return [
+            rng.randrange(2) == 1,
+            "n%d" % rng.randrange(1000) if rng.randrange(4) else "long " * rng.randrange(20, 300),
+        ]
     values = [
         round(20 + rng.random() * 5, 2),
         round(50 + rng.random() * 9, 2),
@@ -215,7 +218,7 @@ def record(disk, make_spool, SpoolError, seed, commit_samples, policy, calls):
                 before = len(flash.log)
                 if rng.randrange(3) == 0:
                     index = model.left(first)[0]
-                    spool.quarantine(first, index, "refused")
+                    spool.quarantine(first, index, "refused because " + "it is so, " * 8)
                     model.quarantined += 1
                     model.rejects.append((first, index))
                     model.settled[first] = model.settled.get(first, set()) | {index}
@@ -334,7 +337,13 @@ def check(model, low, high, spool, SpoolError, make_again):
                 left = values[i] is not None and i not in promise.settled.get(sequence, ())
                 if left != (value is not None):
                     matches[k] = False
-    if first is not None and expected != n or first is None and min(low.cursor, high.cursor) < min(n, low.next) and books.queued:
+    if (
+        first is not None
+        and expected != n
+        or first is None
+        and min(low.cursor, high.cursor) < min(n, low.next)
+        and books.queued
+    ):
         return "queue ends at %d, not %d" % (expected, n)
     if True not in matches:
         return "settled readings differ"
@@ -344,18 +353,21 @@ def check(model, low, high, spool, SpoolError, make_again):
     want = low.rejects[-len(rows) :] if rows else low.rejects[:0]
     if rows != want and rows != high.rejects[-len(rows) :] and len(rows) < 20:
         return "quarantine %s" % rows
-    if low.rejects and not rows:
-        return "quarantine is empty"
+    if books.quarantined > low.quarantined and rows[-1:] != high.rejects[-1:]:
+        return "a reading is quarantined, but its row is not there"
+    if len(rows) < min(len(low.rejects), 12):
+        return "quarantine lost rows: %d left" % len(rows)
     # Life goes on.
+    added = ([0.25, 0], [1.25, 1], [2.25, "a record for a segment " * 9])
     for k in range(3):
-        sequence = spool.append([1.25 * k, k], START)
+        sequence = spool.append(added[k], START)
         if sequence != n + k:
             return "appended as %d, not %d" % (sequence, n + k)
     last = 0
     for sample in spool.peek():
-        if last and sample.sequence != last + 1 and sample.sequence - last > 40:
-            return "gap after %d" % last
         last = sample.sequence
+        if last >= n and sample.values != added[last - n]:
+            return "appended %s as %d, but %s is there" % (added[last - n], last, sample.values)
     if last != n + 2:
         return "reads up to %d, not %d" % (last, n + 2)
     spool.begin(last)
@@ -411,7 +423,7 @@ def cuts(disk, make_spool, SpoolError, recorded, first, every):
 
                     violation = check(model, low, high, spool, SpoolError, again)
                     disk.unmount()
-                except (OSError, SpoolError, ValueError, IndexError, KeyError, TypeError) as e:
+                except (OSError, SpoolError, ValueError, IndexError, KeyError, TypeError, AttributeError) as e:
                     violation = "raised %r" % e
                     disk.unmount()
                 yield what, violation
@@ -444,11 +456,11 @@ class MicroPythonDisk:
             self.vfs.umount("/cut")
 
 
-def run(disk, spool_module, seed, commit_samples, policy, first, every, calls=400):
+def run(disk, spool_module, seed, commit_samples, policy, first, every, stop=False, calls=400):
+    """All of it. stop: at the first violation."""
+
     def make_spool(channels, commit_samples, policy):
-        return spool_module.Spool(
-            disk.root + FOLDER, channels, LIMIT, policy, commit_samples, tag_bytes=b"abcdef"
-        )
+        return spool_module.Spool(disk.root + FOLDER, channels, LIMIT, policy, commit_samples, tag_bytes=b"abcdef")
 
     error = spool_module.SpoolError
     recorded = record(disk, make_spool, error, seed, commit_samples, policy, calls)
@@ -458,6 +470,8 @@ def run(disk, spool_module, seed, commit_samples, policy, first, every, calls=40
         count += 1
         if violation:
             violations.append(what + ": " + violation)
+            if stop:
+                break
     end = recorded[3][-1][2]
     return {
         "cuts": count,
@@ -480,6 +494,15 @@ if __name__ == "__main__" and sys.implementation.name == "micropython":
     disk.root = "/cut"
     print(
         json.dumps(
-            run(disk, spool, int(sys.argv[2]), int(sys.argv[4]), sys.argv[5], int(sys.argv[6]), int(sys.argv[7]))
+            run(
+                disk,
+                spool,
+                int(sys.argv[2]),
+                int(sys.argv[4]),
+                sys.argv[5],
+                int(sys.argv[6]),
+                int(sys.argv[7]),
+                "stop" in sys.argv,
+            )
         )
     )

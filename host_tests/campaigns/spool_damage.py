@@ -1,6 +1,6 @@
 """Damages spools in every way and compares the device's reader with the independent one.
 
-`python host_tests/campaigns/spool_damage.py [IMAGES]` (10,000 by default) ends with one summary line; exit status 0
+`python host_tests/campaigns/spool_damage.py [IMAGES [LIB]]` (10,000 by default) ends with one summary line; exit status 0
 only without a violation. Of each damaged folder it demands: no exception escapes from either reader; both return the same
 samples; none of them differs from what was stored; one damaged byte costs one sample at most; the node goes on working.
 """
@@ -11,7 +11,11 @@ from pathlib import Path
 
 if __name__ == "__main__":
     _ROOT = Path(__file__).resolve().parent.parent.parent
-    sys.path[:0] = [str(_ROOT / "lib"), str(_ROOT / "host_tests"), str(_ROOT / "tools")]
+    sys.path[:0] = [
+        sys.argv[2] if len(sys.argv) > 2 else str(_ROOT / "lib"),
+        str(_ROOT / "host_tests"),
+        str(_ROOT / "tools"),
+    ]
     from harness.shim import mp_micropython
 
     sys.modules["micropython"] = mp_micropython
@@ -20,7 +24,6 @@ import spool.queue
 from campaigns.powercut_scenario import FIVE, START, TWO, make_values
 from campaigns.spool_memory import Memory
 from spool import Spool, SpoolError
-
 from tagonode import spoolreader
 
 
@@ -133,7 +136,9 @@ def check(files, stored, queued, cost):
             return f"sample {found[0]} was invented"
         known = stored[found[0]]
         values = zip(found[5], known[5], strict=True)
-        if found[:5] + found[6:] != known[:5] + known[6:] or any(a not in (b, "None") and b != "None" for a, b in values):
+        if found[:5] + found[6:] != known[:5] + known[6:] or any(
+            a not in (b, "None") and b != "None" for a, b in values
+        ):
             return f"sample {found[0]} is wrong: {found} is not {known}"
     if [k[0] for k in first] != sorted({k[0] for k in first}):
         return "the order is wrong"
@@ -186,6 +191,8 @@ def main():
         if violation:
             violations += 1
             print(f"{what}: {violation}")
+            if violations == 20:
+                break
     print(f"campaign-spool-damage: {images} images, {violations} violations")
     return 1 if violations else 0
 

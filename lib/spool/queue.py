@@ -11,6 +11,7 @@ from collections import namedtuple
 from struct import pack, unpack
 
 from micropython import const
+
 from spool.records import (
     CONTEXT,
     REJECT,
@@ -658,8 +659,8 @@ class Spool:
                     break
                 self._roll()
             if not large:
-                before = self._slot, self._at, self._dirty
-                self._slot += record
+                before = self._slot, self._at
+                self._slot = self._slot + record  # not in place: before and readers hold the old one
                 self._at = 0
                 self._dirty = True
                 if self._ticks:
@@ -675,7 +676,8 @@ class Spool:
                     try:
                         self._commit()
                     except OSError:
-                        self._slot, self._at, self._dirty = before
+                        # It may be on flash all the same: still dirty, the next commit takes it back.
+                        self._slot, self._at = before
                         self._waiting = waiting - 1
                         raise
                 self.next_sequence += 1

@@ -121,7 +121,7 @@ class Context:
         self.every = every
         self.tag = tag
         self.channels = channels
-        self.scales = [10**c[2] for c in channels]
+        self.scales = [10 ** c[2] for c in channels]
         self.key = crc32(tag.encode())
         self.seed = 0
 

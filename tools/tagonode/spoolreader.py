@@ -344,9 +344,7 @@ class _Journal:
         if not context:
             return State()
         total = context.total
-        return State(
-            next=context.base, cursor=context.base, sampled=total, acknowledged=total, moved=context.base - 1
-        )
+        return State(next=context.base, cursor=context.base, sampled=total, acknowledged=total, moved=context.base - 1)
 
     def _take_state(self, body: bytes) -> bool:
         fields = _Fields(body[1:])

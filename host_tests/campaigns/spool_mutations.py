@@ -1,0 +1,188 @@
+"""Bugs seeded in the spool: each must turn a campaign red. `python host_tests/campaigns/spool_mutations.py`
+
+prints a table and exits 0 only when every one is caught.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from campaigns.powercut import LIB, Job
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """In lib/spool/`file`, `old` becomes `new`. campaign: which one must see it: "powercut" or "damage"."""
+
+    name: str
+    campaign: str
+    file: str
+    old: str
+    new: str
+
+
+MUTATIONS = [
+    Mutation(
+        "the slots are given up before their samples are in the segment (acknowledged before the data)",
+        "powercut",
+        "queue.py",
+        'self._write(name, "ab", lambda: self._parts(record))',
+        "parts = [bytes(p) for p in self._parts(record)]\n"
+        "                self._moved = self.next_sequence - 1\n"
+        "                self._start_round()\n"
+        "                self._commit()\n"
+        '                self._write(name, "ab", lambda: parts)',
+    ),
+    Mutation(
+        "no CRC check",
+        "damage",
+        "records.py",
+        'if seed >= 0 and crc32(view[start : stop - 4], seed) == unpack("<I", view[stop - 4 : stop])[0]:',
+        "if seed >= 0:",
+    ),
+    Mutation(
+        "the rename of the quarantine is missing",
+        "powercut",
+        "queue.py",
+        'os.rename(self._path + "/q0", self._path + "/q1")',
+        'self._remove("q0")',
+    ),
+    Mutation(
+        "the cursor is not synced by an acknowledgement",
+        "powercut",
+        "queue.py",
+        "        self._upto = 0\n        self._save()\n",
+        "        self._upto = 0\n        self._save(False)\n",
+    ),
+    Mutation(
+        "an empty new segment is not handled",
+        "powercut",
+        "queue.py",
+        "            if scan.context:\n                self.tag = scan.context.tag\n                break\n",
+        "            if not self._size_of('s%d' % segments[-1]) or scan.context:\n"
+        "                self.tag = scan.context.tag if scan.context else 'abcdef'\n                break\n",
+    ),
+    Mutation(
+        "an acknowledged segment is removed before the acknowledgement is on flash",
+        "powercut",
+        "queue.py",
+        "        self._save()\n        self._collect()\n\n    def _settle",
+        "        self._collect()\n        self._save()\n\n    def _settle",
+    ),
+    Mutation(
+        "the batch in flight is not noted on flash",
+        "powercut",
+        "queue.py",
+        "        if self._upto >= self._cursor:\n            self._save()",
+        "        if self._upto >= self._cursor:\n            self._save(False)",
+    ),
+    Mutation(
+        "settled readings are forgotten at the next start",
+        "powercut",
+        "queue.py",
+        "            n = cursor + get()\n            self._partial[n] = get()",
+        "            n = cursor + get()\n            get()",
+    ),
+    Mutation(
+        "what a cut move left in the segment is not looked at",
+        "powercut",
+        "queue.py",
+        'elif segments and self._size_of("s%d" % segments[-1]) != self._size:',
+        "elif False:",
+    ),
+    Mutation(
+        "a new segment is begun while the slots hold samples of the old",
+        "powercut",
+        "queue.py",
+        "        if self._context:\n            self._commit()\n        base",
+        "        base",
+    ),
+    Mutation(
+        "a sample is reported as stored before it is written",
+        "powercut",
+        "queue.py",
+        "if late or self._waiting >= self._commit_samples:",
+        "if late or self._waiting > self._commit_samples:",
+    ),
+    Mutation(
+        "the quarantine row is written after the reading is settled",
+        "powercut",
+        "queue.py",
+        "            self._reject(sample, index, reason)\n            self._quarantined += 1\n",
+        "            self._quarantined += 1\n            self._partial[sequence] = self._partial.get(sequence, 0) | 1 << index\n"
+        "            self._save()\n            self._reject(sample, index, reason)\n",
+    ),
+    Mutation(
+        "a damaged context is not looked for a second time",
+        "damage",
+        "records.py",
+        "            at += 1\n            self.damaged = True",
+        "            self.damaged = True\n            return False",
+    ),
+    Mutation(
+        "a context of another segment is accepted",
+        "damage",
+        "records.py",
+        "return self.context.seed == seed",
+        "pass",
+    ),
+    Mutation(
+        "numbers of lost records are given again",
+        "damage",
+        "queue.py",
+        "self.next_sequence += _SLOTS * 16",
+        "pass",
+    ),
+]
+
+JOBS = [
+    Job("micropython", 1, 32, 1, "drop_oldest", 1, 13),
+    Job("micropython", 2, 256, 1, "drop_oldest", 0, 2),
+    Job("micropython", 1, 32, 1, "drop_oldest", 0, 2),
+]
+
+
+def caught(mutation: Mutation) -> str:
+    """What the campaign said, or "" when it saw nothing. Raises ValueError when the code to break is not there."""
+    with tempfile.TemporaryDirectory() as folder:
+        lib = Path(folder) / "lib"
+        shutil.copytree(LIB / "spool", lib / "spool")
+        file = lib / "spool" / mutation.file
+        text = file.read_text()
+        if text.count(mutation.old) != 1:
+            raise ValueError(f"{mutation.name}: the code to break is there {text.count(mutation.old)} times")
+        file.write_text(text.replace(mutation.old, mutation.new))
+        if mutation.campaign == "damage":
+            script = Path(__file__).resolve().parent / "spool_damage.py"
+            done = subprocess.run(
+                [sys.executable, str(script), "2000", str(lib)], capture_output=True, text=True, timeout=300
+            )
+            return done.stdout.splitlines()[0] if done.returncode == 1 and done.stdout else done.stderr[-300:]
+        for job in JOBS:
+            try:
+                result = job.run(lib, stop=True)
+            except RuntimeError as e:
+                return str(e).strip().splitlines()[-1]
+            if result["violations"]:
+                return result["violations"][0]
+    return ""
+
+
+def main() -> int:
+    missed = 0
+    for mutation in MUTATIONS:
+        what = caught(mutation)
+        missed += not what
+        print(f"{'caught' if what else 'MISSED'}  {mutation.name}: {what}")
+    print(f"spool-mutations: {len(MUTATIONS)} seeded, {missed} missed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,343 @@
+"""The spool on real littlefs (MicroPython) and on a PC's folder (CPython): what callers see."""
+
+import os
+from binascii import crc32
+from struct import pack
+
+import pytest
+from harness import flash, heap, only
+from spool import Spool, SpoolError
+
+CHANNELS = (("temperature", "°C", 2), ("rssi", "dBm", 0))
+START = 1767322800000
+
+
+def new(tmp, channels=CHANNELS, **options):
+    return Spool(tmp + "/spool", channels, **options)
+
+
+def queue(spool):
+    return [(s.sequence, list(s.values)) for s in spool.peek()]
+
+
+def test_a_sample_comes_back_as_it_was_given(tmp):
+    spool = new(tmp)
+    assert (
+        spool.append([21.43, -67], START, estimated=True, location={"lat": 1.5, "lng": -2.25}, metadata={"a": [1]}) == 1
+    )
+    for again in range(2):
+        for sample in spool.peek():
+            assert sample.sequence == 1
+            assert sample.values == [21.43, -67]
+            assert sample.time == START
+            assert sample.estimated
+            assert sample.channels == CHANNELS
+            assert sample.location == {"lat": 1.5, "lng": -2.25}
+            assert sample.metadata == {"a": [1]}
+        spool = new(tmp)
+    assert spool.next_sequence == 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    (
+        0,
+        1,
+        -1,
+        127,
+        -128,
+        2**31,
+        -(2**63),
+        10**25,
+        True,
+        False,
+        0.0,
+        21.43,
+        -0.01,
+        1013.25,
+        5.0,
+        0.1 + 0.2,
+        1e300,
+        -1e-30,
+        16777217.0,
+        "",
+        "on",
+        "Größe µg/m³ 温度",
+        "x" * 2500,
+    ),
+)
+def test_values(tmp, value):
+    channels = (("a", "", 0), ("b", "", 2), ("c", "", 9))
+    spool = new(tmp, channels)
+    spool.append([value, value, value], START)
+    spool.append([None, value, None], START + 60000)
+    for found in queue(new(tmp, channels)):
+        for got in found[1]:
+            assert got is None or type(got) is type(value) and got == value
+    assert spool.counters.queued == 4
+
+
+def test_not_a_number_and_infinity(tmp):
+    spool = new(tmp)
+    spool.append([float("nan"), float("-inf")], START)
+    values = queue(spool)[0][1]
+    assert values[0] != values[0]
+    assert values[1] == float("-inf")
+
+
+@pytest.mark.parametrize("value", ([1], b"x", {"a": 1}))
+def test_a_value_of_another_kind_is_refused(tmp, value):
+    spool = new(tmp)
+    with pytest.raises(ValueError, match="number, text"):
+        spool.append([value, 1], START)
+    with pytest.raises(ValueError, match="1 values for 2 channels"):
+        spool.append([1], START)
+    with pytest.raises(ValueError, match="at most 8192"):
+        spool.append(["x" * 9000, 1], START)
+    assert spool.append([1.5, 1], START) == 1
+    assert spool.counters.sampled == 2
+
+
+def test_nothing_to_store(tmp):
+    spool = new(tmp)
+    assert spool.append([None, None], START) == 0
+    spool.begin(0)
+    spool.ack(0)
+    spool.ack(5)
+    assert queue(spool) == []
+    assert new(tmp).next_sequence == 1
+    assert list(spool.quarantined_rows()) == []
+
+
+def test_samples_without_time_know_their_boot(tmp):
+    spool = new(tmp)
+    boot = spool.boot
+    spool.append([1.5, 1], None, mono=123456)
+    spool = new(tmp)
+    assert spool.boot > boot
+    spool.append([1.5, 2], None, mono=5)
+    assert [(s.time, s.boot, s.mono) for s in spool.peek()] == [(None, boot, 123456), (None, spool.boot, 5)]
+
+
+def test_the_tag_is_made_once(tmp):
+    spool = new(tmp, tag_bytes=b"\x00\x01\x02\x23\x24\xff")
+    assert spool.tag == "abc9ad"
+    spool.append([1.5, 1], START)
+    assert new(tmp, tag_bytes=b"zzzzzz").tag == "abc9ad"
+
+
+def test_a_batch_in_flight_is_known_after_a_crash(tmp):
+    spool = new(tmp)
+    for i in range(5):
+        spool.append([1.5, i], START + i)
+    assert spool.in_flight is None
+    spool.begin(3)
+    spool = new(tmp)
+    assert spool.in_flight == (1, 3)
+    spool.ack(3)
+    spool = new(tmp)
+    assert spool.in_flight is None
+    assert queue(spool) == [(4, [1.5, 3]), (5, [1.5, 4])]
+    spool.begin(5)
+    spool.begin(0)
+    assert spool.in_flight is None
+
+
+def test_a_partly_settled_sample_survives(tmp):
+    spool = new(tmp)
+    for i in range(3):
+        spool.append([1.5, i], START + i)
+    assert spool.quarantine(1, 1, "rssi must be lower")
+    assert spool.settle(2, 0)
+    assert not spool.settle(2, 0)
+    assert not spool.quarantine(9, 0, "never sampled")
+    spool = new(tmp)
+    assert queue(spool) == [(1, [1.5, None]), (2, [None, 1]), (3, [1.5, 2])]
+    assert list(spool.quarantined_rows()) == [(1, 1, START, "rssi", "dBm", 0, "rssi must be lower")]
+    assert tuple(spool.counters) == (6, 1, 4, 1, 0, 0)
+    assert spool.settle(1, 0)
+    assert spool.samples_queued == 2
+    spool.ack(3)
+    assert tuple(new(tmp).counters) == (6, 5, 0, 1, 0, 0)
+
+
+def test_at_most_16_samples_are_settled_in_part(tmp):
+    spool = new(tmp)
+    for i in range(20):
+        spool.append([1.5, i], START + i)
+    for n in range(1, 17):
+        spool.settle(n, 0)
+    with pytest.raises(SpoolError, match="acknowledge the oldest first"):
+        spool.settle(17, 0)
+    spool = new(tmp)
+    spool.ack(3)
+    assert spool.settle(17, 0)
+    assert spool.counters.acknowledged == 3 + 16 + 1
+
+
+def test_the_quarantine_is_bounded(tmp):
+    spool = new(tmp)
+    for i in range(100):
+        spool.append([1.5, i], START + i)
+        spool.quarantine(i + 1, 0, "reason " * 9)
+        spool.ack(i + 1)
+    rows = list(spool.quarantined_rows())
+    assert 20 < len(rows) < 60
+    assert rows[-1][0] == 100
+    assert spool.counters.quarantined == 100
+    for name in ("q0", "q1"):
+        assert os.stat(tmp + "/spool/" + name)[6] <= 2048
+
+
+def test_changed_channels_leave_old_samples_alone(tmp):
+    spool = new(tmp)
+    spool.append([1.5, 1], START)
+    other = (("door", "", 0),)
+    spool = new(tmp, other)
+    assert [s.channels for s in spool.peek()] == [CHANNELS]
+    spool.append([True], START)
+    spool = new(tmp, CHANNELS)
+    spool.append([2.5, 2], START)
+    assert [(s.values[0], s.channels) for s in spool.peek()] == [
+        (1.5, CHANNELS),
+        (True, other),
+        (2.5, CHANNELS),
+    ]
+    assert [s.sequence for s in new(tmp).peek()] == [1, 2, 3]
+
+
+def test_bundled_commits(tmp):
+    now = [0]
+    spool = new(tmp, commit_samples=4, commit_ms=60000, ticks=lambda: now[0])
+    for i in range(3):
+        spool.append([1.5, i], START + i)
+    assert new(tmp).next_sequence == 1
+    spool.append([1.5, 3], START)
+    assert new(tmp).next_sequence == 5
+    spool.append([1.5, 4], START)
+    now[0] += 60001
+    spool.append([1.5, 5], START)
+    assert new(tmp).next_sequence == 7
+    spool.append([1.5, 6], START)
+    assert len(queue(spool)) == 7
+    spool.sync()
+    assert new(tmp).next_sequence == 8
+    spool.append([1.5, 7], START)
+    spool.begin(8)
+    assert new(tmp).in_flight == (1, 8)
+
+
+@pytest.mark.parametrize("policy", ("drop_oldest", "drop_newest"))
+def test_a_full_queue(tmp, policy):
+    events = []
+    spool = new(tmp, limit=65536, policy=policy, log=events.append)
+    numbers = []
+    for i in range(60):
+        n = spool.append(["x" * 1500, i], START + i * 60000)
+        if n:
+            numbers.append(n)
+    books = spool.counters
+    found = queue(spool)
+    assert books.sampled == 120
+    assert books.dropped == 120 - 2 * len(found) > 0
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert found[-1][0] == numbers[-1]
+    assert found[0][1][1] == (0 if policy == "drop_newest" else 60 - len(found))
+    assert "full: " in events[0] and "readings dropped" in events[0]
+    assert tuple(new(tmp, policy=policy).counters) == tuple(books)
+    used = sum(os.stat(tmp + "/spool/" + n)[6] for n in os.listdir(tmp + "/spool"))
+    assert 20000 < used < 65536
+
+
+def test_a_newer_format_is_left_alone(tmp):
+    spool = new(tmp)
+    spool.append([1.5, 1], START)
+    with open(tmp + "/spool/s999", "wb") as f:
+        f.write(b"TnS\x02" + pack("<I", crc32(b"TnS\x02")) + b"what only the future knows")
+    with pytest.raises(SpoolError, match="newer firmware .format 2."):
+        new(tmp)
+    with open(tmp + "/spool/s999", "rb") as f:
+        assert len(f.read()) == 34
+
+
+def test_foreign_files_and_empty_files(tmp):
+    spool = new(tmp)
+    spool.append([1.5, 1], START)
+    for name in ("readme.txt", "s70", "j20", "x", "s"):
+        with open(tmp + "/spool/" + name, "wb") as f:
+            if name != "s70" and name != "j20":
+                f.write(b"hello")
+    events = []
+    spool = new(tmp, log=events.append)
+    assert queue(spool) == [(1, [1.5, 1])]
+    assert spool.append([1.5, 2], START) == 2
+    assert "readme.txt" in os.listdir(tmp + "/spool")
+    assert any("foreign file readme.txt" in e for e in events)
+
+
+def test_an_open_iterator_tolerates_everything(tmp):
+    spool = new(tmp)
+    for i in range(300):
+        spool.append([1.5, i], START + i * 60000)
+    seen = []
+    for sample in spool.peek():
+        seen.append(sample.sequence)
+        if sample.sequence < 700:
+            spool.append([1.5, 1], START)
+            spool.append([1.5, 2], START)
+        if sample.sequence % 50 == 0:
+            spool.ack(sample.sequence - 10)
+    assert seen == list(range(1, spool.next_sequence))
+
+
+def test_a_folder_that_cannot_be(tmp):
+    with pytest.raises(SpoolError, match="check the flash"):
+        new(tmp + "/missing/deeper")
+    with pytest.raises(ValueError, match="policy"):
+        new(tmp, policy="drop")
+    with pytest.raises(ValueError, match="limit"):
+        new(tmp, limit=1000)
+
+
+FIVE = (("temperature", "°C", 2), ("humidity", "%", 2), ("pressure", "hPa", 2), ("battery", "V", 3), ("rssi", "dBm", 0))
+
+
+@only("micropython", why="CPython's heap says nothing about a board's")
+@heap("96K")
+@flash(blocks=128)
+def test_a_week_offline_takes_no_memory(tmp):
+    """10,080 samples in and 50,400 readings out, in half the heap of a node; 512 KB of flash hold them."""
+    import gc
+
+    spool = new(tmp, FIVE)
+    spool.append([20.01, 50.25, 1013.25, 3.701, -60], START)
+    list_of_one = queue(spool)
+    assert len(list_of_one) == 1
+    gc.collect()
+    before = gc.mem_alloc()
+    most = 0
+    for i in range(1, 10080):
+        spool.append([20 + i % 1000 / 100, 50.25, 1013.25 - i % 300 / 10, 3.701, -60 - i % 20], START + i * 60000)
+        if i % 1000 == 0:
+            gc.collect()
+            most = max(most, gc.mem_alloc() - before)
+    assert spool.counters.queued == 50400
+    drained = 0
+    last = 0
+    while spool.queued:
+        n = 0
+        for sample in spool.peek():
+            assert sample.sequence == last + n + 1
+            n += 1
+            if n == 120:
+                break
+        spool.begin(sample.sequence)
+        spool.ack(sample.sequence)
+        last = sample.sequence
+        drained += n
+        if drained % 1200 == 0:
+            gc.collect()
+            most = max(most, gc.mem_alloc() - before)
+    assert drained == 10080
+    assert tuple(spool.counters) == (50400, 50400, 0, 0, 0, 0)
+    assert most < 4096
