@@ -9,6 +9,21 @@ import json
 LEVELS = ("error", "warning", "info", "debug")
 
 
+class Secret:
+    """A text that never shows in a log, an error or a repr. `reveal()` is for the one line that sends it."""
+
+    def __init__(self, text: str):
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self):
+        return "<secret>"
+
+    __str__ = __repr__
+
+
 class Log:
     """Writes lines by `out`. `level` is the least important level that is shown."""
 
@@ -36,6 +51,10 @@ class Log:
 
     def debug(self, who: str, text: str) -> None:
         self._write(3, who, text)
+
+    def spool(self, text: str) -> None:
+        """What the spool has to tell."""
+        self._write(1, "spool", text)
 
     def state(self, values: dict) -> None:
         """One state line, at every level."""

@@ -5,7 +5,6 @@ network, not for the time of day.
 """
 
 import asyncio
-import sys
 
 from micropython import const
 
@@ -18,20 +17,25 @@ _LOOK_MS = const(60000)
 class Sensor:
     """A driver's instance, made when it is first used.
 
-    name: as in the settings; make(): gives the driver's instance; channels: its channels as (variable, unit, decimals).
+    name: as in the settings; driver: its class; bus: what the board calls its bus; address: on that bus, None for the
+    driver's own; channels: (variable, unit, decimals) each.
     """
 
-    def __init__(self, name: str, make, channels: tuple):
+    def __init__(self, name: str, driver, board, bus: str, address, channels: tuple):
         self.name = name
         self.channels = channels
         self.problem = ""
-        self._make = make
+        self._driver = driver
+        self._board = board
+        self._bus = bus
+        self._address = address
         self._chip = None
 
     def start(self) -> int:
         """Begin a conversion; milliseconds until it is done. Raises what the driver raises."""
         if self._chip is None:
-            self._chip = self._make()
+            bus = self._board.bus(self._bus)
+            self._chip = self._driver(bus) if self._address is None else self._driver(bus, self._address)
         return self._chip.start()
 
     def read(self) -> tuple:
@@ -41,23 +45,6 @@ class Sensor:
         if len(readings) != len(self.channels):
             raise ValueError("gave %d readings for %d channels" % (len(readings), len(self.channels)))
         return readings
-
-
-def load_sensor(row: dict, board, log) -> Sensor:
-    """The sensor that a row of the settings describes: {"driver", "bus", "address"?, "channels"}.
-
-    Its module is imported here, so a driver that is not on the board raises ImportError now and not in a year.
-    """
-    name = row["driver"]
-    module = "drivers." + name
-    __import__(module)
-    driver = getattr(sys.modules[module], name.upper())
-
-    def make():
-        bus = board.bus(row["bus"])
-        return driver(bus, row["address"]) if "address" in row else driver(bus)
-
-    return Sensor(name, make, tuple([tuple(channel) for channel in row["channels"]]))
 
 
 class Sampler:

@@ -18,6 +18,8 @@ from binascii import crc32
 
 from micropython import const
 
+from agent.log import Secret
+
 SECONDS = const(0)
 INT = const(1)
 BOOL = const(2)
@@ -44,21 +46,6 @@ TABLE = (
     ("run.samples", INT, 0, 0, 1000000000),
     ("run.time", SECONDS, 0, 0, 604800000),
 )
-
-
-class Secret:
-    """A text that never shows in a log, an error or a repr. `reveal()` is for the one line that sends it."""
-
-    def __init__(self, text: str):
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __repr__(self):
-        return "<secret>"
-
-    __str__ = __repr__
 
 
 def problem(row: tuple, value):

@@ -13,6 +13,7 @@ from session.client import SessionError
 from spool import SpoolError
 from tagoio import records, verdicts
 
+BUFFER = const(4096)  # bytes of a body's piece: what one TLS record takes on esp32 and rp2
 _PATH = "/data"
 _FIRST_WAIT_MS = const(2000)
 _LONGEST_WAIT_MS = const(900000)
@@ -26,10 +27,10 @@ _THROTTLE_JITTER_MS = const(5000)
 class Uplink:
     """spool, session, clock, link: what it works with; settings: the board's; status: dict that it keeps up to date.
 
-    `flush` is an Event that asks for sending now.
+    `flush` is an Event that asks for sending now. buffer: bytearray of BUFFER bytes, which bodies are made in.
     """
 
-    def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes):
+    def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
         self.flush = asyncio.Event()
         self._spool = spool
         self._session = session
@@ -44,8 +45,8 @@ class Uplink:
             self._host += ":" + str(settings["tagoio.port"])
         self._target = settings["tagoio.prefix"] + _PATH
         self._token = settings["tagoio.token"]
-        self._encoder = records.Encoder(spool.tag, bytearray(4096))
-        self._response = http1.Response(bytearray(1024))
+        self._encoder = records.Encoder(spool.tag, buffer)
+        self._response = http1.Response(bytearray(512))
         self._failures = 0  # in a row, of one pace
         self._slow = False
         self._joins = 0

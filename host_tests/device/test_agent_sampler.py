@@ -7,7 +7,7 @@ from agentworld import Console, Enough, Pulse, World
 import pytest
 from agent import clock
 from agent.log import Log
-from agent.sampler import Sampler, Sensor, load_sensor
+from agent.sampler import Sampler, Sensor
 from spool import Spool, SpoolError
 
 BUILD_S = 1767225600  # 2026-01-01T00:00:00Z
@@ -64,7 +64,7 @@ class Rig:
         sensors = []
         for i, chip in enumerate(chips):
             rows = tuple([(f"v{i}_{k}", "", 2) for k in range(counts[i])])
-            sensors.append(Sensor("chip" + str(i), lambda chip=chip: chip, rows))
+            sensors.append(Sensor("chip" + str(i), lambda bus, chip=chip: chip, Board(), "i2c0", None, rows))
         self.commits = 0
         self.sampler = Sampler(sensors, self.spool, self.clock, every, samples, time_ms, log, self._committed)
         self.pulse = Pulse(self.world, at_sleep and (lambda ms: at_sleep(self)))
@@ -299,22 +299,9 @@ class Board:
             raise ValueError("this board has no bus " + name)
 
 
-def test_sensors_come_from_the_settings():
-    board = Board()
-    row = {"driver": "bme280", "bus": "i2c0", "channels": [["t", "°C", 2], ["h", "%", 1], ["p", "hPa", 2]]}
-    sensor = load_sensor(row, board, None)
-    assert sensor.name == "bme280"
-    assert sensor.channels == (("t", "°C", 2), ("h", "%", 1), ("p", "hPa", 2))
-    assert board.asked == []  # nothing is touched before the first sample
-    with pytest.raises(ImportError):
-        load_sensor({"driver": "nonesuch", "bus": "i2c0", "channels": []}, board, None)
-
-
 async def test_a_bus_that_the_board_has_not_is_said_and_harms_nobody():
     rig = Rig(Chip((1,)), Chip((2,)), samples=2)
-    board = Board()
-    row = {"driver": "bme280", "bus": "i2c7", "channels": [["v1_0", "", 2]]}
-    rig.sampler._sensors[1] = load_sensor(row, board, None)
+    rig.sampler._sensors[1] = Sensor("chip1", lambda bus: Chip((2,)), Board(), "i2c7", None, (("v1_0", "", 2),))
     await rig.run()
     assert rig.column(0) == [1, 1]
     assert rig.column(1) == [None, None]

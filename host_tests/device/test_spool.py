@@ -25,7 +25,7 @@ def test_a_sample_comes_back_as_it_was_given(tmp):
     assert (
         spool.append([21.43, -67], START, estimated=True, location={"lat": 1.5, "lng": -2.25}, metadata={"a": [1]}) == 1
     )
-    for again in range(2):
+    for _ in range(2):
         for sample in spool.peek():
             assert sample.sequence == 1
             assert sample.values == [21.43, -67]

@@ -95,6 +95,14 @@ class Session:
         self._sent = False
         self._buf = bytearray(_ZEROS)
 
+    def trust(self) -> None:
+        """Load the roots. The first connection does it, too; sooner, the heap has the room in one piece.
+
+        Raises ValueError or OSError when they cannot be used.
+        """
+        if self._context is None:
+            self._context = verifying_context(self._roots)
+
     def close(self) -> None:
         """Close the connection, if there is one: TLS, then the socket below, left open by a failed TLS."""
         socks = self._sock, self._raw
@@ -223,10 +231,8 @@ class Session:
                 raise OSError(errno.ECONNREFUSED, "refused, or no way there")
         if self._roots is not None:
             self._stage = "handshake"
+            self.trust()
             gc.collect()  # the handshake needs one piece of 16.7 KB where TLS lives on the heap
-            if self._context is None:
-                self._context = verifying_context(self._roots)
-                gc.collect()
             sock = self._sock = self._context.wrap_socket(
                 sock, server_hostname=self.host, do_handshake_on_connect=False
             )

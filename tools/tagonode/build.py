@@ -94,7 +94,7 @@ def compile_all(modules: dict[str, Path]) -> dict[str, bytes]:
 
 def firmware_files(board: str, drivers: Iterable[str]) -> dict[str, bytes]:
     """All code of a node with this board and these drivers: {path on the board: content}."""
-    roots = ["agent.app", f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
+    roots = ["agent.app", "agent.assemble", f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
     files = compile_all(modules_for(roots))
     for name in ("boot.py", "main.py"):
         files[f"/{name}"] = (places.FIRMWARE / name).read_bytes()

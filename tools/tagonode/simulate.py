@@ -30,6 +30,7 @@ from tagonode.virtual.wiring import build_hardware
 # Heap of the wheel that stands for each board's: its objects are twice as large there, its TLS is not in it.
 HEAP_KIB = {"pico_w": 192, "esp32": 192}
 _RELAY_ADDRESS = "127.0.0.2"
+_PATIENCE_S = 30
 _WIFI_PASSWORD = "simulated-network"
 _COUNTERS = ("sampled", "acknowledged", "queued", "quarantined", "dropped", "damaged")
 
@@ -302,6 +303,9 @@ class Simulation:
         """Show progress until the run is over. True when the user interrupted it."""
         deadline = None
         shown_at = 0.0
+        # a run that is to end by its samples ends, too, when no more of them come
+        patience = max(_PATIENCE_S, 5 * self.config.model.sample.every)
+        taken, taken_at = -1, time.monotonic()
         try:
             with self._display() as live:
                 while True:
@@ -314,6 +318,11 @@ class Simulation:
                         shown_at = now
                         self.console.print(self._line(), markup=False, highlight=False)
                     if all(node.done or node.dead for node in self.nodes):
+                        return False
+                    if taken != self._sum("samples"):
+                        taken, taken_at = self._sum("samples"), now
+                    if self.options.samples and now - taken_at > patience and deadline is None:
+                        self.console.print(f"no new sample for {patience:.0f} s: giving up", style="red")
                         return False
                     if deadline is None and all(node.over or node.dead for node in self.nodes):
                         deadline = now + self.options.drain

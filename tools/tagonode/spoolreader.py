@@ -1,7 +1,7 @@
 """Reads a node's queue on the PC, from lib/spool/FORMAT.md alone: it shares no code with the device.
 
-`load(path)` takes a flash image, a spool folder or one segment and returns a `Spool`; `show(path, json_lines)` prints it.
-Nothing is ever written. Damage is reported, not raised.
+`load(path)` takes a flash image, a spool folder or one segment and returns a `Spool`; `show(path, json_lines)` prints
+it. Nothing is ever written. Damage is reported, not raised.
 """
 
 import json

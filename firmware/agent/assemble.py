@@ -1,0 +1,92 @@
+"""Puts a node together from its settings. Used once at boot and then dropped, so that its code costs no heap: nothing
+that outlives it may be defined here, for a function keeps its whole module alive.
+"""
+
+import gc
+import sys
+
+from agent import settings
+from agent.app import Node, roots
+from agent.clock import Clock
+from agent.link import Link
+from agent.log import Log
+from agent.sampler import Sampler, Sensor
+from agent.uplink import BUFFER, Uplink
+from session.client import Session
+from session.resolver import Resolver
+from spool import Spool
+
+# not /spool: a folder of that name would hide the package, since / comes first on the search path
+_QUEUE = "/queue"
+
+
+def load_board(name: str):
+    """The module boards/<name>.py."""
+    module = "boards." + name
+    __import__(module)
+    return sys.modules[module]
+
+
+def load_sensor(row: dict, board) -> Sensor:
+    """The sensor that a row of the settings describes: {"driver", "bus", "address"?, "channels"}.
+
+    Its module is imported here, so a driver that is not on the board raises ImportError now and not in a year.
+    """
+    name = row["driver"]
+    module = "drivers." + name
+    __import__(module)
+    driver = getattr(sys.modules[module], name.upper())
+    channels = tuple([tuple(channel) for channel in row["channels"]])
+    return Sensor(name, driver, board, row["bus"], row.get("address"), channels)
+
+
+def assemble() -> Node:
+    """The node that this board's settings describe, ready to run. Raises ValueError or ImportError, saying what for."""
+    journal = Log()
+    config = settings.load(journal)
+    journal.set_level(config["log.level"])
+    board = load_board(config["board"])
+    clock = Clock(config["build.time"], board.set_rtc, journal)
+    journal.mono = clock.mono
+    link = Link(board, config["wifi.networks"], journal)
+    # what needs large pieces of the heap comes first, while it is in one piece
+    resolver = Resolver(link.name_servers)
+    session = Session(config["tagoio.host"], config["tagoio.port"], roots, resolver)
+    try:
+        session.trust()
+    except (OSError, ValueError) as error:
+        journal.error("uplink", str(error))  # every attempt will say so again; sampling goes on
+    buffer = bytearray(BUFFER)
+    sensors = [load_sensor(row, board) for row in config["sensors"]]
+    gc.collect()
+    channels = []
+    for sensor in sensors:
+        channels.extend(sensor.channels)
+    spool = Spool(
+        _QUEUE,
+        tuple(channels),
+        limit=config["queue.bytes"],
+        policy=config["queue.policy"],
+        commit_samples=config["queue.commit_samples"],
+        every=config["sample.every"],
+        log=journal.spool,
+    )
+    node = Node(board, journal, clock, link, spool)
+    node.every_ms = config["upload.every"]
+    node.watchdog = config["watchdog.on"]
+    node.clock_every_ms = config["clock.every"]
+    node.time_servers = config.get("ntp.servers", ())
+    node.resolver = resolver
+    node.uplink = Uplink(spool, session, clock, link, config, node.status, journal, board.unique_id(), buffer)
+    node.sampler = Sampler(
+        sensors,
+        spool,
+        clock,
+        config["sample.every"],
+        config["run.samples"],
+        config["run.time"],
+        journal,
+        node.committed,
+    )
+    journal.info("app", "TagoNode on %s, %d readings queued" % (config["board"], spool.queued))
+    return node
