@@ -1,8 +1,8 @@
 """Wear of the spool: `python host_tests/bench/spool.py [RECORDS]` (part of make bench).
 
-Appends 50,000 records to real littlefs under real MicroPython on a counting flash of 512 KB, for samples of 3, 5 and 8
-readings, both program sizes, each sample durable or six a commit, never acknowledged or acknowledged as it goes
-(40 samples at a time, each batch announced first). Prints erases and bytes programmed per 1,000 records and bytes kept a
+Appends 50,000 records to real littlefs under real MicroPython on a counting flash of 512 KB, for samples of 3, 5 and
+8 readings, both program sizes, each sample durable or six a commit, never acknowledged or acknowledged as it goes (40
+samples at a time, each batch announced first). Prints erases and bytes programmed per 1,000 records and bytes kept a
 record, file system included; exit status 1 when a mean misses its target.
 """
 

@@ -1,4 +1,4 @@
-"""The spool on real littlefs under CPython: littlefs-python on the scenario's flash, as `os` and `open` of the spool."""
+"""The spool on real littlefs under CPython: littlefs-python on the scenario's flash, as the spool's `os` and `open`."""
 
 import errno
 import os

@@ -32,7 +32,10 @@ class Job:
     every: int = 1
 
     def run(self, lib: Path = LIB, stop: bool = False) -> dict:
-        """Makes the cuts, with the spool of this lib folder; stop: at the first violation. Returns {"cuts", "operations", "violations", …}. Raises RuntimeError when the interpreter itself fails."""
+        """Makes the cuts, with the spool of this lib folder; stop: at the first violation.
+
+        Returns {"cuts", "operations", "violations", …}. Raises RuntimeError when the interpreter itself fails.
+        """
         arguments = [self.seed, self.program, self.commit_samples, self.policy, self.first, self.every]
         if stop:
             arguments.append("stop")

@@ -416,7 +416,7 @@ def cuts(disk, make_spool, SpoolError, recorded, first, every):
                     disk.mount(scratch)
                     spool = make_spool(((("a", "", 2)), ("b", "", 0)), 1, "drop_oldest")
 
-                    def again():
+                    def again(scratch=scratch):
                         disk.unmount()
                         disk.mount(scratch)
                         return make_spool((("a", "", 2), ("b", "", 0)), 1, "drop_oldest")

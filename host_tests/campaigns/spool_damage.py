@@ -1,8 +1,9 @@
 """Damages spools in every way and compares the device's reader with the independent one.
 
-`python host_tests/campaigns/spool_damage.py [IMAGES [LIB]]` (10,000 by default) ends with one summary line; exit status 0
-only without a violation. Of each damaged folder it demands: no exception escapes from either reader; both return the same
-samples; none of them differs from what was stored; one damaged byte costs one sample at most; the node goes on working.
+`python host_tests/campaigns/spool_damage.py [IMAGES [LIB]]` (10,000 by default) ends with one summary line; exit
+status 0 only without a violation. Of each damaged folder it demands: no exception escapes from either reader; both
+return the same samples; none of them differs from what was stored; one damaged byte costs one sample at most; the node
+goes on working.
 """
 
 import random
@@ -122,7 +123,7 @@ def damage(rng, files, donor):
 
 def check(files, stored, queued, cost):
     """The text of the first violation of a damaged folder, or None."""
-    memory = Memory(spool.queue, files)
+    Memory(spool.queue, files)
     events = []
     queue = Spool("/spool", FIVE, 131072, log=events.append)
     first = [key(sample) for sample in queue.peek()]
@@ -171,10 +172,10 @@ def check(files, stored, queued, cost):
 def campaign(images, seed=0):
     """Yields (what was done, violation or None)."""
     rng = random.Random(seed)
-    donor = None
+    donor = files = None
     for n in range(images):
         if n % 50 == 0:
-            donor = donor and files or {"s1": b"TnS"}
+            donor = files or {"s1": b"TnS"}
             files, stored, queued = base_image(rng)
         what, damaged, cost = damage(rng, files, donor)
         try:

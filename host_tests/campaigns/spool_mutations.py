@@ -64,9 +64,9 @@ MUTATIONS = [
         "an empty new segment is not handled",
         "powercut",
         "queue.py",
-        "            if scan.context:\n                self.tag = scan.context.tag\n                break\n",
-        "            if not self._size_of('s%d' % segments[-1]) or scan.context:\n"
-        "                self.tag = scan.context.tag if scan.context else 'abcdef'\n                break\n",
+        "            if self._context:\n                self.tag = self._context.tag\n                break\n",
+        "            if not self._size_of('s%d' % segments[-1]) or self._context:\n"
+        "                self.tag = self._context.tag if self._context else 'abcdef'\n                break\n",
     ),
     Mutation(
         "an acknowledged segment is removed before the acknowledgement is on flash",
@@ -115,7 +115,8 @@ MUTATIONS = [
         "powercut",
         "queue.py",
         "            self._reject(sample, index, reason)\n            self._quarantined += 1\n",
-        "            self._quarantined += 1\n            self._partial[sequence] = self._partial.get(sequence, 0) | 1 << index\n"
+        "            self._quarantined += 1\n"
+        "            self._partial[sequence] = self._partial.get(sequence, 0) | 1 << index\n"
         "            self._save()\n            self._reject(sample, index, reason)\n",
     ),
     Mutation(

@@ -56,6 +56,10 @@ def _number(name: str) -> int:
         return -1
 
 
+def _failed(what: str, e: OSError) -> SpoolError:
+    return SpoolError("%s (error %s): check the flash" % (what, e.args[0]))
+
+
 def _ones(mask: int) -> int:
     n = 0
     while mask:
@@ -111,7 +115,7 @@ class Spool:
         try:
             self._recover()
         except OSError as e:
-            raise SpoolError("spool folder %s cannot be opened (error %s): check the flash" % (path, e.args[0]))
+            raise _failed("spool folder %s cannot be opened" % path, e) from e
         self.boot += 1
         self._due = not self._context  # a new segment must be begun
         if self.tag is None:
@@ -244,16 +248,10 @@ class Spool:
                 return 0
             # A passing fault must not cost readings; a lasting one must not block the queue for ever.
             self._errors += 1
-            text = "%s cannot be read (error %s)" % (name, e.args[0])
             if self._errors < 4:
-                raise SpoolError(text + ": check the flash")
-            self._event(text + ": skipped")
+                raise _failed("%s cannot be read" % name, e) from e
+            self._event("%s cannot be read: skipped" % name)
             return 0
-
-    def _write(self, name: str, mode: str, parts) -> None:
-        with open(self._path + "/" + name, mode) as f:
-            for part in parts:
-                f.write(part)
 
     def _size_of(self, name: str) -> int:
         try:
@@ -269,8 +267,14 @@ class Spool:
             self._event("%s cannot be removed (error %s)" % (name, e.args[0]))
             return False
 
-    def _segment(self, base: int, at: int = 0) -> Scan:
+    def _segment(self, base: int, at: int = 8) -> Scan:
         return Scan(lambda at, buffer: self._read("s%d" % base, at, buffer), 512, base, at)
+
+    def _context_of(self, base: int) -> Context:
+        scan = self._segment(base)
+        while not scan.context and scan.step():
+            pass
+        return scan.context
 
     def _read_slot(self, n: int) -> bytes:
         raw = bytearray(_SLOT)
@@ -321,12 +325,9 @@ class Spool:
                 )
         # The last segment gives the context; one cut short while it was made holds nothing yet.
         while segments:
-            scan = self._segment(segments[-1], 8)
-            while not scan.context and scan.step():
-                pass
-            self._context = scan.context
-            if scan.context:
-                self.tag = scan.context.tag
+            self._context = self._context_of(segments[-1])
+            if self._context:
+                self.tag = self._context.tag
                 break
             self._event("s%d is empty or not readable: removed" % segments[-1])
             self._remove("s%d" % segments.pop())
@@ -431,11 +432,9 @@ class Spool:
 
     def _skip(self, base: int) -> None:
         """The segments before `base` are gone: what was queued in them is dropped."""
-        scan = self._segment(base, 8)
-        while not scan.context and scan.step():
-            pass
-        if scan.context:
-            self._dropped += self._missing(base, scan.context.total)
+        context = self._context_of(base)
+        if context:
+            self._dropped += self._missing(base, context.total)
         self._move_cursor(base)
 
     def _collect(self) -> None:
@@ -475,7 +474,7 @@ class Spool:
     # ---- writing
 
     def _write(self, name: str, mode: str, parts) -> None:
-        """Writes what parts() yields. A full disk is answered by dropping the oldest segment, where the policy is so."""
+        """Writes what parts() yields. Answers a full disk by dropping the oldest segment, where the policy is so."""
         before = self._size_of(name) if mode == "ab" else 0
         while True:
             size = 0
@@ -605,7 +604,7 @@ class Spool:
             if commit:
                 self._commit()
         except OSError as e:
-            raise SpoolError("the state of the queue cannot be written (error %s): check the flash" % e.args[0])
+            raise _failed("the state of the queue cannot be written", e) from e
 
     # ---- for the sampler
 
@@ -683,7 +682,7 @@ class Spool:
                 self.next_sequence += 1
                 self._sampled += readings
         except OSError as e:
-            raise SpoolError("a sample cannot be stored (error %s): check the flash" % e.args[0])
+            raise _failed("a sample cannot be stored", e) from e
         if large:
             try:
                 self._commit()
@@ -698,10 +697,9 @@ class Spool:
         try:
             self._commit()
         except OSError as e:
-            raise SpoolError("the journal cannot be written (error %s): check the flash" % e.args[0])
+            raise _failed("the journal cannot be written", e) from e
 
-    def close(self) -> None:
-        self.sync()
+    close = sync
 
     # ---- for the uplink
 
@@ -709,7 +707,7 @@ class Spool:
         """File number k in the order of the queue: the segments, then the slots. None past the end."""
         n = len(self._segments)
         if k < n:
-            return self._segment(self._segments[k], 8)
+            return self._segment(self._segments[k])
         k += self._first - n
         return self._journal(k) if k <= self._last and self._slot else None
 
@@ -881,7 +879,7 @@ class Spool:
                 os.rename(self._path + "/q0", self._path + "/q1")
             self._write("q0", "ab", lambda: (record,))
         except OSError as e:
-            raise SpoolError("the quarantine cannot be written (error %s): check the flash" % e.args[0])
+            raise _failed("the quarantine cannot be written", e) from e
 
     def quarantined_rows(self):
         """Yields (sequence, index, time, variable, unit, value, reason) of the newest quarantined readings, oldest
@@ -889,7 +887,7 @@ class Spool:
         """
         for name in ("q1", "q0"):
             if self._size_of(name):
-                scan = Scan(lambda at, buffer: self._read(name, at, buffer), 512)
+                scan = Scan(lambda at, buffer, name=name: self._read(name, at, buffer), 512)
                 while scan.step():
                     if scan.kind == REJECT:
                         yield scan.reject()

@@ -155,7 +155,8 @@ class Sample:
 class Scan:
     """Walks over the good records of one file, in constant memory, whatever bytes it holds.
 
-    read(at, buffer) -> count fills the buffer from the file. window: bytes held at a time. base: what a context must start at, None for any.
+    read(at, buffer) -> count fills the buffer from the file. window: bytes held at a time. base: what a context must
+    start at, None for any.
     After a true `step()`: kind; start, stop: where the record lies in `buffer`; at: file position of the next.
     """
 
