@@ -3,7 +3,6 @@
 import pytest
 import spool.queue
 from campaigns.spool_damage import campaign
-
 from tagonode import spoolreader
 
 
