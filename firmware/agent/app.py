@@ -25,24 +25,33 @@ def roots():
 
 
 class Node:
-    """One node. agent.assemble fills in the rest: uplink, sampler, resolver, every_ms (between uploads), watchdog (bool),
-    clock_every_ms, time_servers. `status` is what its state lines say.
-    """
+    """One node, whose parts agent.assemble makes. `status` is what its state lines say."""
 
-    def __init__(self, board, log, clock, link, spool):
+    def __init__(self, config: dict, board, log, clock, link, spool):
         self.board = board
         self.log = log
         self.clock = clock
         self.link = link
         self.spool = spool
+        self.resolver = self.uplink = self.sampler = None
         self.status = {"verdict": "", "error": "", "requests": 0, "handshakes": 0, "done": False}
+        self._at_once = not config["upload.every"]
+        self._watchdog = config["watchdog.on"]
+        self._clock_every_ms = config["clock.every"]
+        self._time_servers = config.get("ntp.servers", ())
         self._changed = asyncio.Event()
         self._first = spool.next_sequence
+
+    def attach(self, resolver, uplink, sampler) -> None:
+        """The parts that need the node's status and `committed`."""
+        self.resolver = resolver
+        self.uplink = uplink
+        self.sampler = sampler
 
     def committed(self) -> None:
         """A sample is on flash, or the run is over."""
         self._changed.set()
-        if not self.every_ms or self.sampler.over.is_set():
+        if self._at_once or self.sampler.over.is_set():
             self.uplink.flush.set()
 
     def report(self) -> None:
@@ -71,11 +80,11 @@ class Node:
             await pulse.sleep(_STATE_MS // 5)
 
     async def _keep_time(self, pulse):
-        await self.clock.run(pulse, self.link, self.resolver, self.time_servers, self.clock_every_ms)
+        await self.clock.run(pulse, self.link, self.resolver, self._time_servers, self._clock_every_ms)
 
     async def run(self) -> None:
         """Start every task and look after them."""
-        feed = self.board.watchdog(_WATCHDOG_MS) if self.watchdog else lambda: None
+        feed = self.board.watchdog(_WATCHDOG_MS) if self._watchdog else lambda: None
         house = Supervisor(feed, self.log)
         house.start("link", self.link.run)
         house.start("sampler", self.sampler.run)

@@ -71,22 +71,9 @@ def assemble() -> Node:
         every=config["sample.every"],
         log=journal.spool,
     )
-    node = Node(board, journal, clock, link, spool)
-    node.every_ms = config["upload.every"]
-    node.watchdog = config["watchdog.on"]
-    node.clock_every_ms = config["clock.every"]
-    node.time_servers = config.get("ntp.servers", ())
-    node.resolver = resolver
-    node.uplink = Uplink(spool, session, clock, link, config, node.status, journal, board.unique_id(), buffer)
-    node.sampler = Sampler(
-        sensors,
-        spool,
-        clock,
-        config["sample.every"],
-        config["run.samples"],
-        config["run.time"],
-        journal,
-        node.committed,
-    )
+    node = Node(config, board, journal, clock, link, spool)
+    uplink = Uplink(spool, session, clock, link, config, node.status, journal, board.unique_id(), buffer)
+    every, samples, time_ms = config["sample.every"], config["run.samples"], config["run.time"]
+    node.attach(resolver, uplink, Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed))
     journal.info("app", "TagoNode on %s, %d readings queued" % (config["board"], spool.queued))
     return node

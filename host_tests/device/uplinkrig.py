@@ -64,7 +64,15 @@ class Rig:
             "tagoio.token": Secret(token),
         }
         self.uplink = uplink.Uplink(
-            self.spool, session, self.clock, self.link, settings, self.status, log, bytes(range(8)), bytearray(uplink.BUFFER)
+            self.spool,
+            session,
+            self.clock,
+            self.link,
+            settings,
+            self.status,
+            log,
+            bytes(range(8)),
+            bytearray(uplink.BUFFER),
         )
         if at_once:
             self.uplink.flush.set()
