@@ -119,6 +119,7 @@ class Promise:
         self.newest = model.newest
         self.in_flight = model.in_flight
         self.rejects = list(model.rejects)
+        self.channels = model.channels
 
 
 class Model:
@@ -133,6 +134,7 @@ class Model:
         self.newest = 0  # readings dropped before they had a sequence
         self.in_flight = None
         self.rejects = []
+        self.channels = FIVE
 
     def left(self, sequence, settled=None):
         """Indexes of the readings still queued."""
@@ -249,7 +251,7 @@ def record(disk, make_spool, SpoolError, seed, commit_samples, policy, calls):
                 before = len(flash.log)
             if model.committed == model.next:
                 if rng.randrange(4) == 0:
-                    channels = TWO if channels is FIVE else FIVE
+                    channels = model.channels = TWO if channels is FIVE else FIVE
                 disk.unmount()
                 disk.mount(flash)
                 spool = make_spool(channels, commit_samples, policy)
@@ -358,16 +360,17 @@ def check(model, low, high, spool, SpoolError, make_again):
     if len(rows) < min(len(low.rejects), 12):
         return "quarantine lost rows: %d left" % len(rows)
     # Life goes on.
-    added = ([0.25, 0], [1.25, 1], [2.25, "a record for a segment " * 9])
     for k in range(3):
-        sequence = spool.append(added[k], START)
+        # The third is large: the slots are emptied into the segment.
+        added = [k == 1, "new"] if high.channels is TWO else [k + 0.25, 2.5, 3.5, 4.5, k]
+        sequence = spool.append(added, START + k, metadata={"new": "x" * 300 * (k // 2)})
         if sequence != n + k:
             return "appended as %d, not %d" % (sequence, n + k)
     last = 0
     for sample in spool.peek():
         last = sample.sequence
-        if last >= n and sample.values != added[last - n]:
-            return "appended %s as %d, but %s is there" % (added[last - n], last, sample.values)
+        if last >= n and (sample.time != START + last - n or not sample.metadata or "new" not in sample.metadata):
+            return "another sample has the new number %d" % last
     if last != n + 2:
         return "reads up to %d, not %d" % (last, n + 2)
     spool.begin(last)
@@ -414,12 +417,12 @@ def cuts(disk, make_spool, SpoolError, recorded, first, every):
                 violation = None
                 try:
                     disk.mount(scratch)
-                    spool = make_spool(((("a", "", 2)), ("b", "", 0)), 1, "drop_oldest")
+                    spool = make_spool(high.channels, 1, "drop_oldest")
 
                     def again(scratch=scratch):
                         disk.unmount()
                         disk.mount(scratch)
-                        return make_spool((("a", "", 2), ("b", "", 0)), 1, "drop_oldest")
+                        return make_spool(high.channels, 1, "drop_oldest")
 
                     violation = check(model, low, high, spool, SpoolError, again)
                     disk.unmount()
