@@ -419,7 +419,7 @@ def cuts(disk, make_spool, SpoolError, recorded, first, every):
                     disk.mount(scratch)
                     spool = make_spool(high.channels, 1, "drop_oldest")
 
-                    def again(scratch=scratch):
+                    def again(scratch=scratch, high=high):
                         disk.unmount()
                         disk.mount(scratch)
                         return make_spool(high.channels, 1, "drop_oldest")

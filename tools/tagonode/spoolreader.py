@@ -356,8 +356,15 @@ class _Journal:
             return False
         if numbers[0] < self.state.next:
             return False
+        names = ("boot", "sampled", "acknowledged", "quarantined", "dropped", "damaged", "declined", "size")
+        counters = dict(zip(names, numbers[3:11], strict=True))
         self.state = State(
-            numbers[0], cursor, cursor + numbers[2] - 1, *numbers[3:11], settled=settled, moved=self.state.moved
+            next=numbers[0],
+            cursor=cursor,
+            last_in_flight=cursor + numbers[2] - 1,
+            settled=settled,
+            moved=self.state.moved,
+            **counters,
         )
         return True
 
