@@ -7,12 +7,15 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench help
+.PHONY: install run test check bench campaign-powercut campaign-damage help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
 	@echo "make test     every test, on CPython and on real MicroPython, after make check"
 	@echo "make check    lint, types against the esp32 and rp2 stubs, import arrows"
+	@echo "make bench    what the spool costs in flash wear and bytes, on real littlefs"
+	@echo "make campaign-powercut   the power cut at every flash operation, tens of thousands of times"
+	@echo "make campaign-damage     10,000 damaged queues, read by two independent readers"
 	@echo "make install  builds .venv with tagonode, python and micropython in its bin"
 
 install: $(VENV)/.installed
@@ -36,3 +39,12 @@ $(STUBS)/.installed: Makefile | install
 	$(PIP) install --target $(STUBS)/esp32 $(ESP32_STUBS)
 	$(PIP) install --target $(STUBS)/rp2 $(RP2_STUBS)
 	@touch $@
+
+bench: install
+	$(BIN)/python host_tests/bench/spool.py $(ARGS)
+
+campaign-powercut: install
+	$(BIN)/python host_tests/campaigns/powercut.py $(ARGS)
+
+campaign-damage: install
+	$(BIN)/python host_tests/campaigns/spool_damage.py $(ARGS)
