@@ -4,6 +4,7 @@ that outlives it may be defined here, for a function keeps its whole module aliv
 
 import gc
 import sys
+from time import ticks_ms
 
 from agent import settings
 from agent.app import Node, roots
@@ -68,6 +69,8 @@ def assemble() -> Node:
         limit=config["queue.bytes"],
         policy=config["queue.policy"],
         commit_samples=config["queue.commit_samples"],
+        commit_ms=config["queue.commit_every"],
+        ticks=ticks_ms,
         every=config["sample.every"],
         log=journal.spool,
     )

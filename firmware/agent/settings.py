@@ -40,6 +40,7 @@ TABLE = (
     ("queue.bytes", INT, 393216, 65536, 16777216),
     ("queue.policy", CHOICE, "drop_oldest", ("drop_oldest", "drop_newest"), None),
     ("queue.commit_samples", INT, 1, 1, 100),
+    ("queue.commit_every", SECONDS, 0, 0, 86400000),
     ("clock.every", SECONDS, 21600000, 60000, 604800000),
     ("watchdog.on", BOOL, True, None, None),
     ("log.level", CHOICE, "info", ("error", "warning", "info", "debug"), None),

@@ -145,8 +145,19 @@ class Sample:
 
     sequence: from 1. time: Unix ms, or None: then `mono` ms after the start of opening `boot`. estimated: the clock was
     not sure. channels: (variable, unit, decimals) each. values: one a channel, None where there is nothing to send.
-    location, metadata: what was given to `append`, or None.
+    location, metadata: what was given to `append`, or None. context, place: where it comes from, for the queue alone.
     """
+
+    sequence: int
+    time: int
+    mono: int
+    boot: int
+    estimated: bool
+    channels: tuple
+    location: object
+    metadata: object
+    context: Context
+    place: tuple
 
     def __init__(self):
         self.values = []
@@ -158,7 +169,14 @@ class Scan:
     read(at, buffer) -> count fills the buffer from the file. window: bytes held at a time. base: what a context must
     start at, None for any.
     After a true `step()`: kind; start, stop: where the record lies in `buffer`; at: file position of the next.
+    raw, last: a slot's bytes and whether it is the newest, set by the queue.
     """
+
+    kind: int
+    start: int
+    stop: int
+    raw: bytes
+    last: bool
 
     def __init__(self, read, window: int, base: int = None, at: int = 0):
         self.read = read
@@ -270,13 +288,13 @@ class Scan:
     def _context(self, seed: int) -> bool:
         if self.context:
             return self.context.seed == seed
-        fields = [self.get(), self.get(), self.get(), self.get(), self.get_text()]
-        if self.base is not None and fields[0] != self.base:
+        base, total, time, every, tag = self.get(), self.get(), self.get(), self.get(), self.get_text()
+        if self.base is not None and base != self.base:
             return False  # another segment's bytes
         channels = []
         for _ in range(self.get()):
             channels.append((self.get_text(), self.get_text(), self.get()))
-        self.context = Context(*fields, tuple(channels))
+        self.context = Context(base, total, time, every, tag, tuple(channels))
         self.context.seed = seed
         return True
 
