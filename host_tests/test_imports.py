@@ -8,7 +8,7 @@ from harness.bytecode import Bytecode
 from harness.places import HOST_TESTS, REPOSITORY
 from harness.runners import interpreter
 
-# KiB: a module with what it imports itself; agent.app imports the whole node
+# KiB: a module with what it imports itself; agent.assemble imports the whole node
 SMALL = 96
 WHOLE_NODE = 160
 
@@ -28,7 +28,7 @@ def path(tmp_path_factory) -> str:
 
 @pytest.mark.parametrize("module", module_names())
 def test_imports(path, module):
-    heap = WHOLE_NODE if module == "agent.app" else SMALL
+    heap = WHOLE_NODE if module == "agent.assemble" else SMALL
     ran = subprocess.run(
         [interpreter(), "-X", f"heapsize={heap}K", "-c", f"import {module}"],
         env={**os.environ, "MICROPYPATH": path},
