@@ -11,6 +11,8 @@ from micropython import const
 NAME = "esp32"
 WATCHDOG_MAX_MS = const(120000)  # any value goes; two minutes are more than any task promises
 
+BUSES = ("i2c0", "i2c1", "battery", "wifi")
+
 _I2C_PINS = {"i2c0": (0, 22, 21), "i2c1": (1, 32, 33)}
 _I2C_HZ = const(100000)
 _BATTERY_PIN = const(34)
@@ -32,7 +34,7 @@ _made: dict = {}
 
 
 def bus(name: str):
-    """What a sensor's `bus` names: "i2c0", "i2c1", "battery" (an ADC), "wifi". Raises ValueError for another name."""
+    """What a sensor's `bus` names, one of BUSES ("battery" is an ADC). Raises ValueError for another name."""
     if name in _made:
         return _made[name]
     _made[name] = made = _make(name)

@@ -10,6 +10,8 @@ from micropython import const
 NAME = "pico_w"
 WATCHDOG_MAX_MS = const(8388)  # RP2040 datasheet 4.7: 24 bits, two counts a microsecond
 
+BUSES = ("i2c0", "i2c1", "battery", "wifi")
+
 _I2C_PINS = {"i2c0": (0, 5, 4), "i2c1": (1, 7, 6)}
 _I2C_HZ = const(100000)
 _BATTERY_PIN = const(26)
@@ -27,7 +29,7 @@ _made: dict = {}
 
 
 def bus(name: str):
-    """What a sensor's `bus` names: "i2c0", "i2c1", "battery" (an ADC), "wifi". Raises ValueError for another name."""
+    """What a sensor's `bus` names, one of BUSES ("battery" is an ADC). Raises ValueError for another name."""
     if name in _made:
         return _made[name]
     _made[name] = made = _make(name)

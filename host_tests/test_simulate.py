@@ -224,6 +224,12 @@ unit = "°C"
                 "wifi.password: secrets do not belong in this file: set TAGONODE_TOKEN and TAGONODE_WIFI_PASSWORD"
             ],
         ),
+        (('"i2c0"', '"i2c9"'), ["sensors: bme280: pico_w has no bus 'i2c9'; did you mean"]),
+        (
+            ("[sensors.channels", '[[sensors]]\ndriver = "bmp280"\nbus = "i2c0"\n[sensors.channels'),
+            ["sensors: bme280 and bmp280 are both at 0x76 on i2c0"],
+        ),
+        (("[wifi]\nnetworks = [\"field\"]", "wifi = 4"), ["wifi: has to be a section: write [wifi]"]),
         (("every = 60", "every = 60\n[sample]"), ["not valid TOML"]),
         (
             ("[sample]\nevery = 60", '[sample]\nevery = -1\n[queue]\npolicy = "keep"'),
@@ -233,7 +239,20 @@ unit = "°C"
             ],
         ),
     ],
-    ids=["typo", "driver", "interval 0", "unit", "no network", "board", "secret", "syntax", "two at once"],
+    ids=[
+        "typo",
+        "driver",
+        "interval 0",
+        "unit",
+        "no network",
+        "board",
+        "secret",
+        "bus",
+        "address clash",
+        "no section",
+        "syntax",
+        "two at once",
+    ],
 )
 def test_mistakes_in_the_config_are_named_with_their_remedy(tmp_path, change, expected):
     assert change[0] in GOOD
@@ -246,6 +265,12 @@ def test_mistakes_in_the_config_are_named_with_their_remedy(tmp_path, change, ex
     for line, part in zip(lines, expected, strict=True):
         assert line.startswith(f"{config}: ") and part in line
     assert "hunter2" not in said
+
+
+def test_a_missing_interpreter_is_named():
+    status, _, said = run("--samples", 1, env={"MICROPYTHON": "/no/such/micropython"})
+    assert (status, len(said.splitlines())) == (2, 1)
+    assert "no MicroPython at /no/such/micropython" in said
 
 
 @pytest.mark.parametrize(
@@ -261,6 +286,7 @@ def test_mistakes_in_the_config_are_named_with_their_remedy(tmp_path, change, ex
         (("--url", "https://localhost:1", "--token", "x", "--ca", "README.md"), "no PEM certificate"),
         (("--board", "pico"), "did you mean 'pico_w'?"),
         (("no-such.toml",), "no-such.toml: no such file"),
+        (("--flash", "no/such/folder.img"), "there is no folder no/such: make it first"),
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(arguments, expected):

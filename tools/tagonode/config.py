@@ -4,8 +4,10 @@ Keys, kinds, ranges and defaults of the sections are those of the device's own t
 what is nested (sensors, Wi-Fi networks, NTP servers) is described here.
 """
 
+import ast
 import difflib
 import functools
+import inspect
 import os
 import time
 import tomllib
@@ -99,6 +101,15 @@ class Ntp(_Section):
     servers: Annotated[list[str], Field(min_length=1)] = ["pool.ntp.org", "time.google.com"]
 
 
+def board_buses(board: str) -> tuple[str, ...]:
+    """BUSES of a board's file, read from its source: on import it would reach for the board's hardware modules."""
+    tree = ast.parse((places.BOARDS / f"{board}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "BUSES":
+            return tuple(ast.literal_eval(node.value))
+    raise ConfigError([f"board {board}: boards/{board}.py names no BUSES"])
+
+
 def _nearest(word: str, words: list[str]) -> str:
     near = difflib.get_close_matches(word, words, 1)
     return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(words))}"
@@ -108,6 +119,12 @@ def _nearest(word: str, words: list[str]) -> str:
 def driver_channels(driver: str) -> tuple[tuple[str, str], ...]:
     """CHANNELS of a driver: (variable, unit) each."""
     return tuple(getattr(device.load(f"drivers.{driver}"), driver.upper()).CHANNELS)
+
+
+def driver_address(driver: str) -> int | None:
+    """The address a driver takes when it is given none; None for one that has no address."""
+    parameters = inspect.signature(getattr(device.load(f"drivers.{driver}"), driver.upper())).parameters
+    return parameters["address"].default if "address" in parameters else None
 
 
 def _field(row: tuple) -> tuple[Any, Any]:
@@ -150,6 +167,25 @@ class _NodeBase(_Section):
         if name not in places.boards():
             raise ValueError(f"there is no board {name!r}{_nearest(name, places.boards())}")
         return name
+
+    @model_validator(mode="after")
+    def _buses_exist(self) -> "_NodeBase":
+        buses = board_buses(self.board)
+        taken: dict[tuple[str, int], str] = {}
+        for sensor in self.sensors:
+            if sensor.bus not in buses:
+                near = _nearest(sensor.bus, list(buses))
+                raise ValueError(f"{sensor.driver}: {self.board} has no bus {sensor.bus!r}{near}")
+            address = sensor.address or driver_address(sensor.driver)
+            if address is None:
+                continue
+            if (sensor.bus, address) in taken:
+                raise ValueError(
+                    f"{taken[sensor.bus, address]} and {sensor.driver} are both at {address:#x} on {sensor.bus}: "
+                    "give one another address, by its address pin, or the other bus"
+                )
+            taken[sensor.bus, address] = sensor.driver
+        return self
 
     @model_validator(mode="after")
     def _variables_differ(self) -> "_NodeBase":
@@ -216,7 +252,7 @@ def _remedies(data: Any, error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors():
         path = [str(part) if not isinstance(part, int) else f"[{part + 1}]" for part in item["loc"]]
-        key = ".".join(path).replace(".[", "[") or "config"
+        key = ".".join(path).replace(".[", "[") or "sensors"
         context = item.get("ctx", {})
         kind = item["type"]
         if kind == "extra_forbidden":
@@ -237,6 +273,10 @@ def _remedies(data: Any, error: ValidationError) -> list[str]:
             text = f"has {len(item['input'])} characters: shorten it to {context['max_length']} or fewer"
         elif kind in ("string_too_short", "too_short"):
             text = "is empty: give at least one" if kind == "too_short" else "is empty: fill it in"
+        elif kind in ("model_type", "dict_type", "model_attributes_type"):
+            text = f"has to be a section: write [{key}]"
+        elif kind == "list_type":
+            text = f"has to be a list: write [[{key}]]" if key == "sensors" else 'has to be a list: write ["…"]'
         elif kind == "literal_error":
             text = f"{item['input']!r} will not do: choose {context['expected']}"
         else:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import sys
 import tempfile
 import threading
@@ -22,7 +23,7 @@ from tagonode.cloud.server import LocalCloud
 from tagonode.device import regions
 from tagonode.device import settings as device_settings
 from tagonode.virtual import image
-from tagonode.virtual.board import VirtualBoard
+from tagonode.virtual.board import VirtualBoard, interpreter
 from tagonode.virtual.nameserver import NameServer
 from tagonode.virtual.relay import CountingRelay
 from tagonode.virtual.wiring import build_hardware
@@ -173,7 +174,11 @@ def _device_token(cloud: LocalCloud, database: Path | None, name: str) -> str:
 def _server(options: Options) -> Iterator[Server]:
     if options.url is None:
         database = options.flash.with_name(options.flash.name + ".cloud.db") if options.flash else None
-        with LocalCloud(db=database) as cloud:
+        try:
+            local = LocalCloud(db=database)
+        except (OSError, ValueError) as error:
+            raise SimulateError(f"the local TagoIO cannot start: {error}") from None
+        with local as cloud:
             host, port, prefix = parse_url(cloud.url)
             tokens = [_device_token(cloud, database, f"node-{i + 1}") for i in range(options.nodes)]
             yield Server(
@@ -439,6 +444,10 @@ def simulate(options: Options) -> int:
         raise SimulateError(
             f"board {node_config.board} has no virtual counterpart; there are {', '.join(image.GEOMETRIES)}"
         )
+    if shutil.which(interpreter()) is None:
+        raise SimulateError(f"no MicroPython at {interpreter()}: run make install, or correct MICROPYTHON")
+    if options.flash and not options.flash.absolute().parent.is_dir():
+        raise SimulateError(f"--flash {options.flash}: there is no folder {options.flash.parent}: make it first")
     console = Console(stderr=options.json)
     simulation = Simulation(options, node_config, console)
     result = simulation.run()

@@ -46,7 +46,7 @@ def build_hardware(
 
     buses: dict[int, I2CBus] = {0: I2CBus(nack_errno=_NACK[port]), 1: I2CBus(nack_errno=_NACK[port])}
     for sensor in sensors:
-        if sensor.driver in CHIPS:
+        if sensor.driver in CHIPS and sensor.bus.startswith("i2c"):
             address = {} if sensor.address is None else {"address": sensor.address}
             specimen = {"seed": seed} if sensor.driver in _SCATTERED else {}
             chip = CHIPS[sensor.driver](day, now, **specimen, **address)
