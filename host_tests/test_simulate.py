@@ -113,9 +113,7 @@ def test_nothing_goes_to_a_server_that_is_not_trusted(tmp_path, kind, reason):
             ca = stranger.ca_file
         if kind == "clock unset":
             # trustme's certificates begin in 2000; on the day a board's clock starts at, they are not valid yet
-            library = (
-                Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
-            )
+            library = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
             wrapper = tmp_path / "micropython"
             wrapper.write_text(
                 "#!/bin/sh\n"
@@ -220,16 +218,14 @@ unit = "°C"
         (("pico_w", "pico"), ["board: there is no board 'pico'; did you mean 'pico_w'?"]),
         (
             ("networks", 'password = "hunter2"\nnetworks'),
-            [
-                "wifi.password: secrets do not belong in this file: set TAGONODE_TOKEN and TAGONODE_WIFI_PASSWORD"
-            ],
+            ["wifi.password: secrets do not belong in this file: set TAGONODE_TOKEN and TAGONODE_WIFI_PASSWORD"],
         ),
         (('"i2c0"', '"i2c9"'), ["sensors: bme280: pico_w has no bus 'i2c9'; did you mean"]),
         (
             ("[sensors.channels", '[[sensors]]\ndriver = "bmp280"\nbus = "i2c0"\n[sensors.channels'),
             ["sensors: bme280 and bmp280 are both at 0x76 on i2c0"],
         ),
-        (("[wifi]\nnetworks = [\"field\"]", "wifi = 4"), ["wifi: has to be a section: write [wifi]"]),
+        (('[wifi]\nnetworks = ["field"]', "wifi = 4"), ["wifi: has to be a section: write [wifi]"]),
         (("every = 60", "every = 60\n[sample]"), ["not valid TOML"]),
         (
             ("[sample]\nevery = 60", '[sample]\nevery = -1\n[queue]\npolicy = "keep"'),
@@ -265,6 +261,83 @@ def test_mistakes_in_the_config_are_named_with_their_remedy(tmp_path, change, ex
     for line, part in zip(lines, expected, strict=True):
         assert line.startswith(f"{config}: ") and part in line
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments, problem",
+    [
+        (("--for", 0.3), "node-1 took 0 samples of at least 1"),
+        (("--samples", 3, "--heap", 120, *FAST), "node-1 never started"),
+    ],
+    ids=["no sample due", "heap too small"],
+)
+def test_a_run_that_delivers_nothing_does_not_pass(arguments, problem):
+    status, result, said = run(*arguments, "--json")
+    assert (status, result["delivered"], result["problems"]) == (1, False, [problem]), said
+
+
+def test_a_text_of_any_alphabet_arrives_as_it_was_written(tmp_path):
+    config = tmp_path / "node.toml"
+    config.write_text(GOOD.replace("field", "caf\u00e9 \U0001f33f").replace('unit = "°C"', 'unit = "\U0001f321"'))
+    with foreign_server(tmp_path) as server:
+        status, _, said = run(
+            config, "--url", server.url, "--token", TOKEN, "--ca", server.ca_file, "--samples", 1, *FAST
+        )
+    assert status == 0, said
+    assert server.records[0]["unit"] == "\U0001f321"
+
+
+def test_a_failing_sensor_is_named_even_when_the_others_deliver(tmp_path):
+    config = tmp_path / "node.toml"
+    config.write_text(
+        GOOD + '[[sensors]]\ndriver = "sht4x"\nbus = "battery"\n[sensors.channels.temperature]\n'
+        'variable = "t2"\n[sensors.channels.humidity]\nvariable = "h2"\n'
+    )
+    status, result, said = run(config, "--samples", 2, *FAST)
+    assert (status, result["acknowledged"]) == (0, 6), said
+    assert result["last_error"].startswith("sampler: sht4x")
+
+
+def test_an_unreachable_server_is_called_so(tmp_path):
+    with foreign_server(tmp_path) as server:
+        url, ca = server.url, server.ca_file
+    status, result, said = run("--url", url, "--token", TOKEN, "--ca", ca, "--samples", 1, "--drain", 5, *FAST)
+    assert (status, result["queued"], result["conserved"]) == (1, 5, True), said
+    assert result["last_error"].startswith("unavailable: ")
+
+
+def test_one_flash_serves_one_run_at_a_time(tmp_path):
+    flash = tmp_path / "node.img"
+    first = subprocess.Popen(
+        [str(TAGONODE), "simulate", "--flash", str(flash), "--verbose", "--sample-every", "0.1"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert first.stdout is not None
+        assert any("info clock: set by" in line for line in first.stdout)
+        with foreign_server(tmp_path) as server:
+            status, _, said = run("--flash", flash, "--url", server.url, "--token", TOKEN, "--ca", server.ca_file)
+    finally:
+        first.terminate()
+        first.communicate()
+    assert status == 2 and "is in use by another run" in said
+
+
+def test_sigterm_leaves_nothing_behind(tmp_path):
+    process = subprocess.Popen(
+        [str(TAGONODE), "simulate", "--json", "--verbose", "--sample-every", "0.1", "--upload-every", "0.2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert process.stderr is not None
+    assert any("info clock: set by" in line for line in process.stderr)
+    process.terminate()
+    out, _ = process.communicate(timeout=30)
+    assert json.loads(out.splitlines()[-1])["interrupted"] is True
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_interpreter_is_named():

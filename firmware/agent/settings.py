@@ -69,9 +69,12 @@ def problem(row: tuple, value):
     return None if low <= value <= high else "has to be from " + str(low) + " to " + str(high)
 
 
-def seal(values: dict) -> str:
-    """The text of a settings file: one line of JSON, one line with its CRC-32 in hex."""
-    text = json.dumps(values)
+def seal(values: dict, dumps=json.dumps) -> str:
+    """The text of a settings file: one line of JSON, one line with its CRC-32 in hex.
+
+    dumps has to write characters beyond ASCII as they are: MicroPython reads an escaped emoji as two halves.
+    """
+    text = dumps(values)
     return text + "\n%08x\n" % (crc32(text.encode()) & 0xFFFFFFFF)
 
 

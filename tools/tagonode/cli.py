@@ -38,7 +38,7 @@ def simulate(
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Stop after so many samples a node.")] = None,
     seconds: Annotated[
-        float | None, typer.Option("--for", metavar="SECONDS", help="Stop sampling after so many seconds.")
+        float | None, typer.Option("--for", metavar="SECONDS", min=0.001, help="Stop sampling after so many seconds.")
     ] = None,
     sample_every: Annotated[float | None, typer.Option(metavar="S", help="Seconds between samples.")] = None,
     upload_every: Annotated[
@@ -57,7 +57,7 @@ def simulate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keep the node's flash in this file; a second run continues where one stopped.",
+            help="Keep the node's flash in this file; a second run goes on, and so do its books.",
         ),
     ] = None,
     drain: Annotated[

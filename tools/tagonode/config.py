@@ -280,7 +280,9 @@ def _remedies(data: Any, error: ValidationError) -> list[str]:
         elif kind == "literal_error":
             text = f"{item['input']!r} will not do: choose {context['expected']}"
         else:
-            text = f"{item['msg'][0].lower()}{item['msg'][1:]}: change {item['input']!r}"
+            # the input may be a password in the wrong place: only numbers are repeated
+            given = f": change {item['input']!r}" if isinstance(item["input"], (int, float)) else ""
+            text = f"{item['msg'][0].lower()}{item['msg'][1:]}{given}"
         lines.append(f"{key}: {text}")
     return lines
 
@@ -326,6 +328,8 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> NodeConf
         raise ConfigError([f"{origin}: cannot be read: {error}"]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{origin}: not valid TOML: {error}"]) from None
+    except RecursionError:
+        raise ConfigError([f"{origin}: not valid TOML: nested too deeply"]) from None
     for key, value in (overrides or {}).items():
         *sections, name = key.split(".")
         place = data

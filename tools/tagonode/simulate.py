@@ -1,8 +1,12 @@
 """tagonode simulate: virtual nodes with simulated sensors, sending to the local TagoIO or to another server."""
 
 import contextlib
+import fcntl
+import functools
 import json
+import re
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -13,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from littlefs import LittleFSError
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -32,6 +37,7 @@ from tagonode.virtual.wiring import build_hardware
 HEAP_KIB = {"pico_w": 192, "esp32": 192}
 _RELAY_ADDRESS = "127.0.0.2"
 _PATIENCE_S = 30
+_COMPLAINT = re.compile(r"\d+\.\d+ (?:warning|error) (.*)")
 _WIFI_PASSWORD = "simulated-network"
 _COUNTERS = ("sampled", "acknowledged", "queued", "quarantined", "dropped", "damaged")
 
@@ -83,11 +89,13 @@ class Node:
     geometry: image.Geometry
     board: VirtualBoard = field(init=False)
     state: dict[str, Any] = field(default_factory=dict)
-    before: int | None = None  # samples that were on its flash when this run began
+    before: int | None = None  # samples that its flash had seen when this run began
+    accepted_before: int = 0  # readings, likewise
     requests: int = 0
     handshakes: int = 0
     console: list[str] = field(default_factory=list)
     last_error: str = ""
+    complaint: str = ""  # the last warning or error it printed
     gave_up: bool = False  # its program ended in an error
 
     def take_line(self, line: str) -> None:
@@ -99,10 +107,14 @@ class Node:
                 return  # the power went in the middle of the line
             if self.before is None:
                 self.before = state["samples"] - state["this_run"]
+                self.accepted_before = state["acknowledged"]
             self.state = state
             if state["error"]:
                 self.last_error = state["error"]
             return
+        complaint = _COMPLAINT.match(line)
+        if complaint:
+            self.complaint = complaint[1]
         self.gave_up = self.gave_up or line.startswith("TagoNode could not go on")
         self.console.append(line)
         del self.console[:-200]
@@ -116,9 +128,7 @@ class Node:
         if wanted:
             taken = self.state.get("samples", 0) - (self.before or 0)
             with image.mounted(self.image_path, self.geometry) as files:
-                image.write_tree(
-                    files, settings_files({**self.settings, "run.samples": max(1, wanted - taken)})
-                )
+                image.write_tree(files, settings_files({**self.settings, "run.samples": max(1, wanted - taken)}))
 
     @property
     def over(self) -> bool:
@@ -143,7 +153,7 @@ class Node:
 
 def settings_files(settings: dict[str, Any]) -> dict[str, bytes]:
     """Both copies of a board's settings file."""
-    sealed = device_settings.seal(settings).encode()
+    sealed = device_settings.seal(settings, functools.partial(json.dumps, ensure_ascii=False)).encode()
     return dict.fromkeys(device_settings.FILES, sealed)
 
 
@@ -181,9 +191,7 @@ def _server(options: Options) -> Iterator[Server]:
         with local as cloud:
             host, port, prefix = parse_url(cloud.url)
             tokens = [_device_token(cloud, database, f"node-{i + 1}") for i in range(options.nodes)]
-            yield Server(
-                host, port, prefix, build.root_files(cloud.ca_pem, "the stand-in's CA"), tokens, cloud
-            )
+            yield Server(host, port, prefix, build.root_files(cloud.ca_pem, "the stand-in's CA"), tokens, cloud)
         return
     if not options.token:
         raise SimulateError("--url needs --token TOKEN: the device token that server knows")
@@ -194,9 +202,7 @@ def _server(options: Options) -> Iterator[Server]:
         pem = options.ca.read_bytes()
     except OSError as error:
         raise SimulateError(f"--ca {options.ca}: {error.strerror}: name a PEM file") from None
-    yield Server(
-        host, port, prefix, build.root_files(pem, f"--ca {options.ca}"), [options.token] * options.nodes
-    )
+    yield Server(host, port, prefix, build.root_files(pem, f"--ca {options.ca}"), [options.token] * options.nodes)
 
 
 def _overrides(options: Options) -> dict[str, Any]:
@@ -210,6 +216,17 @@ def _overrides(options: Options) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep a flash image for this run alone. Raises ValueError when another run has it."""
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"{path} is in use by another run: wait for its end, or name another file") from None
+        yield
+
+
 class Simulation:
     """All nodes of one run, and the books."""
 
@@ -219,8 +236,10 @@ class Simulation:
         self.console = console
         self.nodes: list[Node] = []
         self.relay: CountingRelay | None = None
+        self.bytes_known = True
         self.heap_kib = options.heap or HEAP_KIB[node_config.board]
         self._news = threading.Event()
+        self._stored_before: dict[str, int] = {}
 
     def run(self) -> dict[str, Any]:
         """Start everything, watch it, stop it; returns the summary. Raises SimulateError, ConfigError, BuildError."""
@@ -231,7 +250,9 @@ class Simulation:
             stack.callback(ntp.stop)
             names = stack.enter_context(NameServer())
             self._start_relay(stack, server, names)
-            self._prepare(work, server, ntp.address, names.address)
+            self._prepare(stack, work, server, ntp.address, names.address)
+            if server.cloud is not None:
+                self._stored_before = {token: server.cloud.count(token) for token in server.tokens}
             for node in self.nodes:
                 stack.callback(node.board.power_cut)
             for node in self.nodes:
@@ -242,17 +263,22 @@ class Simulation:
             return self._summary(server, interrupted)
 
     def _start_relay(self, stack: contextlib.ExitStack, server: Server, names: NameServer) -> None:
+        name = server.host.lower()
+
+        def bypass() -> None:
+            # from now on the nodes see for themselves what is wrong with the way to the server
+            self.bytes_known = False
+            names.overrides.pop(name, None)
+
         # the relay takes the server's port on another loopback address, and the nodes' name server points there:
         # the board connects, names and verifies as it would without it
         try:
-            self.relay = stack.enter_context(
-                CountingRelay((_RELAY_ADDRESS, server.port), (server.host, server.port))
-            )
+            self.relay = stack.enter_context(CountingRelay((_RELAY_ADDRESS, server.port), (server.host, server.port)))
         except OSError:
             return  # no such address here, or taken: the bytes stay unknown
         names.overrides[server.host.lower()] = _RELAY_ADDRESS
 
-    def _prepare(self, work: Path, server: Server, ntp: str, nameserver: str) -> None:
+    def _prepare(self, stack: contextlib.ExitStack, work: Path, server: Server, ntp: str, nameserver: str) -> None:
         board = self.config.board
         geometry = image.GEOMETRIES[board]
         firmware = build.firmware_files(board, self.config.drivers)
@@ -276,11 +302,16 @@ class Simulation:
                 path = self.options.flash
                 if index:
                     path = path.with_name(f"{path.name}.{index + 1}")
+            for row in device_settings.TABLE:
+                wrong = device_settings.problem(row, settings[row[0]])
+                if wrong:
+                    raise SimulateError(f"{row[0]} {wrong}: correct --url or the config")
             node = Node(f"node-{index + 1}", settings, path, geometry)
             try:
+                stack.enter_context(_locked(path))
                 with image.mounted(path, geometry) as files:
                     image.write_tree(files, {**firmware, **server.roots, **settings_files(settings)})
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, LittleFSError) as error:
                 raise SimulateError(f"--flash: {error}") from None
             hardware = build_hardware(
                 board,
@@ -386,17 +417,22 @@ class Simulation:
             **{name: self._sum(name) for name in _COUNTERS[1:]},
             "requests": sum(node.requests + node.count("requests") for node in self.nodes),
             "handshakes": sum(node.handshakes + node.count("handshakes") for node in self.nodes),
-            "bytes_up": self.relay.up if self.relay and self.relay.connections else None,
-            "bytes_down": self.relay.down if self.relay and self.relay.connections else None,
+            "bytes_up": self.relay.up if self.relay and self.bytes_known else None,
+            "bytes_down": self.relay.down if self.relay and self.bytes_known else None,
             "heap_kib": self.heap_kib,
             "boots": sum(node.board.boots for node in self.nodes),
             "conserved": not problems,
-            "last_error": next((node.last_error for node in self.nodes if node.last_error), None),
+            "delivered": False,
+            "last_error": next((e for node in self.nodes if (e := node.last_error or node.complaint)), None),
             "problems": problems,
             "interrupted": interrupted,
         }
-        delivered = result["acknowledged"] == result["readings"] and all(node.state for node in self.nodes)
-        result["delivered"] = delivered and not problems
+        for node in self.nodes:
+            taken = node.count("samples") - (node.before or 0)
+            if node.state and not interrupted and taken < (self.options.samples or 1):
+                problems.append(f"{node.name} took {taken} samples of {self.options.samples or 'at least 1'}")
+        complete = 0 < result["readings"] == result["acknowledged"]
+        result["delivered"] = complete and not problems
         return result
 
     def _compare_with_cloud(self, cloud: LocalCloud, tokens: list[str]) -> list[str]:
@@ -405,9 +441,7 @@ class Simulation:
         for node, token in zip(self.nodes, tokens, strict=True):
             stored = cloud.count(token)
             if stored < node.count("acknowledged"):
-                problems.append(
-                    f"{node.name}: {node.count('acknowledged')} acknowledged, but {stored} stored"
-                )
+                problems.append(f"{node.name}: {node.count('acknowledged')} acknowledged, but {stored} stored")
         return problems
 
 
@@ -419,6 +453,9 @@ def print_summary(console: Console, result: dict[str, Any], nodes: list[Node], f
     console.print(table)
     for problem in result["problems"]:
         console.print(f"problem: {problem}", style="red", markup=False)
+    for node in nodes:
+        if node.complaint:
+            console.print(f"{node.name} complained last: {node.complaint}", style="yellow", markup=False)
     if result["delivered"]:
         console.print("every reading delivered, the books balance", style="green")
         return
@@ -446,9 +483,13 @@ def simulate(options: Options) -> int:
         )
     if shutil.which(interpreter()) is None:
         raise SimulateError(f"no MicroPython at {interpreter()}: run make install, or correct MICROPYTHON")
+    if options.flash is not None and (not options.flash.name or options.flash.is_dir()):
+        raise SimulateError(f"--flash {options.flash}: is a folder: name a file in it")
     if options.flash and not options.flash.absolute().parent.is_dir():
         raise SimulateError(f"--flash {options.flash}: there is no folder {options.flash.parent}: make it first")
     console = Console(stderr=options.json)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # leave in order: boards off, temporary files gone
     simulation = Simulation(options, node_config, console)
     result = simulation.run()
     print_summary(console, result, simulation.nodes, options.flash is not None)

@@ -57,7 +57,10 @@ def mounted(path: Path, geometry: Geometry) -> Iterator[LittleFS]:
     new = not path.exists() or path.stat().st_size == 0
     if new:
         path.write_bytes(b"\xff" * size)
-    elif path.stat().st_size != size:
+    elif path.stat().st_size == size:
+        with open(path, "rb") as file:
+            new = file.read(2 * BLOCK) == b"\xff" * (2 * BLOCK)  # the power went before it was formatted
+    else:
         raise ValueError(
             f"{path} has {path.stat().st_size} bytes, but this board's flash has {size}: "
             "name the board it was made with, or another file"

@@ -4,16 +4,21 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 
 
 class CountingRelay:
     """Listens on `listen` (address, port; port 0 for a free one) and passes everything on to `target`.
 
     `up` and `down` count the bytes from and to the boards, `connections` what was accepted. A side that closes
-    closes the other. Raises OSError when it cannot listen there.
+    closes the other. unreachable(): called when the target cannot be connected to; a relay cannot refuse a
+    connection the way its target does. Raises OSError when it cannot listen there.
     """
 
-    def __init__(self, listen: tuple[str, int], target: tuple[str, int]):
+    def __init__(
+        self, listen: tuple[str, int], target: tuple[str, int], unreachable: Callable[[], object] = lambda: None
+    ):
+        self._unreachable = unreachable
         self.up = self.down = self.connections = 0
         self._target = target
         self._socket = socket.create_server(listen)
@@ -54,6 +59,7 @@ class CountingRelay:
         try:
             there = await asyncio.open_connection(*self._target)
         except OSError:
+            self._unreachable()
             writer.transport.abort()
             self._links.discard(task)
             return
@@ -70,6 +76,8 @@ class CountingRelay:
                 for pump in pumps:
                     pump.cancel()
                 await asyncio.gather(*pumps, return_exceptions=True)
+        except asyncio.CancelledError:
+            pass  # the relay stops; asyncio's own callback would print a traceback
         finally:
             for one in (writer, there[1]):
                 one.close()
