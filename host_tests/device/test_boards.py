@@ -9,6 +9,7 @@ from harness import chips
 
 BOARDS = ("pico_w", "esp32")
 NAMES = {
+    "BUSES",
     "NAME",
     "WATCHDOG_MAX_MS",
     "bus",

@@ -255,9 +255,13 @@ class Simulation:
                 self._stored_before = {token: server.cloud.count(token) for token in server.tokens}
             for node in self.nodes:
                 stack.callback(node.board.power_cut)
-            for node in self.nodes:
-                node.board.power_on()
-            interrupted = self._watch(server)
+            interrupted = False
+            try:
+                for node in self.nodes:
+                    node.board.power_on()
+                self._watch()
+            except KeyboardInterrupt:
+                interrupted = True
             for node in self.nodes:
                 node.board.power_cut()
             return self._summary(server, interrupted)
@@ -335,37 +339,34 @@ class Simulation:
 
         return take
 
-    def _watch(self, server: Server) -> bool:
-        """Show progress until the run is over. True when the user interrupted it."""
+    def _watch(self) -> None:
+        """Show progress until the run is over."""
         deadline = None
         shown_at = 0.0
         # a run that is to end by its samples ends, too, when no more of them come
         patience = max(_PATIENCE_S, 5 * self.config.model.sample.every)
         taken, taken_at = -1, time.monotonic()
-        try:
-            with self._display() as live:
-                while True:
-                    self._news.wait(0.2)
-                    self._news.clear()
-                    now = time.monotonic()
-                    if live is not None:
-                        live.update(self._table())
-                    elif now - shown_at >= 2:
-                        shown_at = now
-                        self.console.print(self._line(), markup=False, highlight=False)
-                    if all(node.done or node.dead for node in self.nodes):
-                        return False
-                    if taken != self._sum("samples"):
-                        taken, taken_at = self._sum("samples"), now
-                    if self.options.samples and now - taken_at > patience and deadline is None:
-                        self.console.print(f"no new sample for {patience:.0f} s: giving up", style="red")
-                        return False
-                    if deadline is None and all(node.over or node.dead for node in self.nodes):
-                        deadline = now + self.options.drain
-                    if deadline is not None and now >= deadline:
-                        return False
-        except KeyboardInterrupt:
-            return True
+        with self._display() as live:
+            while True:
+                self._news.wait(0.2)
+                self._news.clear()
+                now = time.monotonic()
+                if live is not None:
+                    live.update(self._table())
+                elif now - shown_at >= 2:
+                    shown_at = now
+                    self.console.print(self._line(), markup=False, highlight=False)
+                if all(node.done or node.dead for node in self.nodes):
+                    return
+                if taken != self._sum("samples"):
+                    taken, taken_at = self._sum("samples"), now
+                if self.options.samples and now - taken_at > patience and deadline is None:
+                    self.console.print(f"no new sample for {patience:.0f} s: giving up", style="red")
+                    return
+                if deadline is None and all(node.over or node.dead for node in self.nodes):
+                    deadline = now + self.options.drain
+                if deadline is not None and now >= deadline:
+                    return
 
     def _display(self) -> contextlib.AbstractContextManager:
         if self.console.is_terminal:
