@@ -13,7 +13,7 @@ from agent.link import Link
 from agent.log import Log
 from agent.sampler import Sampler, Sensor
 from agent.uplink import BUFFER, Uplink
-from session.client import Session
+from session.client import Deadlines, Session
 from session.resolver import Resolver
 from spool import Spool
 
@@ -51,10 +51,17 @@ def assemble() -> Node:
     journal.mono = clock.mono
     link = Link(board, config["wifi.networks"], journal)
     # what needs large pieces of the heap comes first, while it is in one piece
-    resolver = Resolver(link.name_servers)
-    session = Session(config["tagoio.host"], config["tagoio.port"], roots, resolver)
+    patience = config["upload.patience"]
+    resolver = Resolver(link.name_servers, patience // 10)
+    verified = config["tagoio.ssl"]
+    session = Session(
+        config["tagoio.host"], config["tagoio.port"], roots if verified else None, resolver, Deadlines(patience)
+    )
     try:
-        session.trust()
+        if verified:
+            session.trust()
+        else:
+            journal.warning("uplink", "tagoio.ssl is false: token and readings travel in the open")
     except (OSError, ValueError) as error:
         journal.error("uplink", str(error))  # every attempt will say so again; sampling goes on
     buffer = bytearray(BUFFER)

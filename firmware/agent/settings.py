@@ -34,9 +34,17 @@ TABLE = (
     ("tagoio.host", TEXT, "api.us-e1.tago.io", 1, 253),
     ("tagoio.port", INT, 443, 1, 65535),
     ("tagoio.prefix", TEXT, "", 0, 100),
+    # false sends token and readings in the open: plain HTTP with _ssl=false
+    ("tagoio.ssl", BOOL, True, None, None),
     ("sample.every", SECONDS, 60000, 20, 86400000),
     ("upload.every", SECONDS, 300000, 0, 604800000),
+    # sends as soon as so many samples wait, whatever the time; 0: by time only
+    ("upload.samples", INT, 0, 0, 100000),
     ("upload.body", INT, 32768, 2048, 200000),
+    # how long a server may be silent after a request; the other stages' deadlines go with it
+    ("upload.patience", SECONDS, 20000, 100, 60000),
+    # in which a server counts its rate limit; every other wait of the uplink goes with it
+    ("upload.window", SECONDS, 60000, 100, 3600000),
     ("queue.bytes", INT, 393216, 65536, 16777216),
     ("queue.policy", CHOICE, "drop_oldest", ("drop_oldest", "drop_newest"), None),
     ("queue.commit_samples", INT, 1, 1, 100),

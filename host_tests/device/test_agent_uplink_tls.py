@@ -17,12 +17,10 @@ from tagoio import verdicts
 ROOMY = heap("320K")  # for what the test itself keeps
 
 
-class Short(Deadlines):
-    resolve = connect = handshake = send = answer = 1500
-    total = 4000
+SHORT = Deadlines(3000)
 
 
-def over(net, deadlines=Short, host=None):
+def over(net, deadlines=SHORT, host=None):
     return Session(host or net.host, net.port, lambda: net.roots, Resolver(lambda: net.dns), deadlines)
 
 
@@ -143,10 +141,9 @@ async def test_trouble_then_good(net, tmp, verdict, least, most):
 
 @network(stall("answer"), answer())
 async def test_a_server_that_says_nothing(net, tmp):
-    class Brief(Short):
-        answer = 150
-
-    rig = Rig(tmp, over(net, Brief))
+    brief = Deadlines(3000)
+    brief.answer = 150
+    rig = Rig(tmp, over(net, brief))
     await rig.run()
     ((acknowledged, said, wait),) = rig.seen
     assert (acknowledged, said) == (0, verdicts.AMBIGUOUS)
@@ -201,7 +198,7 @@ async def test_a_server_without_our_tls_gets_nothing(net, tmp):
 
 
 async def test_without_roots_nothing_is_sent(net, tmp):
-    rig = Rig(tmp, Session(net.host, net.port, lambda: (), Resolver(lambda: net.dns), Short), waits=1)
+    rig = Rig(tmp, Session(net.host, net.port, lambda: (), Resolver(lambda: net.dns), SHORT), waits=1)
     await rig.run()
     assert net.requests() == []
     assert rig.spool.queued == 6

@@ -291,7 +291,7 @@ async def test_one_connection_serves_all(net):
     assert [request["body"] for request in requests] == ["abcdefghij"] * 5 + [""]
     assert requests[0]["headers"]["device-token"] == TOKEN
     # promises longer than the deadline of the stage, so that a watchdog is patient
-    assert told and min(told) > Deadlines.send
+    assert told and min(told) > Deadlines().send
     session.close()
     session.close()
     assert descriptors() == before

@@ -11,6 +11,7 @@ import gc
 import select
 import socket
 import ssl
+from time import ticks_diff, ticks_ms
 
 from micropython import const
 
@@ -38,14 +39,18 @@ class SessionError(OSError):
 
 
 class Deadlines:
-    """How long each stage may take without progress, and a whole request at most, in milliseconds."""
+    """How long each stage may take without progress, and a whole request at most, in milliseconds.
 
-    resolve = 10000
-    connect = 10000
-    handshake = 15000
-    send = 10000
-    answer = 20000
-    total = 60000
+    patience: how long a server may be silent before its answer; the others go with it. idle: how long a connection
+    may have rested and still be used; one that a router forgot in the meantime would swallow a request.
+    """
+
+    def __init__(self, patience: int = 20000):
+        self.resolve = self.connect = self.send = patience // 2
+        self.handshake = patience * 3 // 4
+        self.answer = patience
+        self.total = patience * 3
+        self.idle = 90000
 
 
 def verifying_context(roots):
@@ -79,17 +84,19 @@ class Session:
     fed on that. `handshakes` counts connections that were begun.
     """
 
-    def __init__(self, host: str, port: int, roots, resolver, deadlines=Deadlines):
+    def __init__(self, host: str, port: int, roots, resolver, deadlines: Deadlines = None):
         self.host = host
         self.port = port
         self.handshakes = 0
         self._roots = roots
         self._resolver = resolver
-        self._deadlines = deadlines
+        self._deadlines = deadlines or Deadlines()
         self.progress = lambda ms: None
         self._context = None
         # kept until a request fails: a moved server is found again, a healthy one never asked for
         self._address = None
+        self._lock = asyncio.Lock()
+        self._rested = 0  # ticks when the last answer was complete
         self._raw = self._sock = self._poller = None
         self._stage = ""
         self._sent = False
@@ -119,9 +126,14 @@ class Session:
 
         head: all bytes of the request head; body: None, or an iterable of bytes-like pieces of at most 4096
         bytes, each sent before the next is asked for. The connection is kept when the answer allows it. A
-        refusal (status 400 and above) counts even when it comes before the whole request was sent.
+        refusal (status 400 and above) counts even when it comes before the whole request was sent. A second call
+        waits until the first has ended.
         Raises SessionError, and what `body` raises as it is.
         """
+        async with self._lock:
+            return await self._request(head, body, response)
+
+    async def _request(self, head, body, response):
         self._stage = "send"
         self._sent = False
         reason = None
@@ -137,6 +149,7 @@ class Session:
         finally:
             if reason is not None or not (self._sent and response.complete and response.keep_alive):
                 self.close()
+            self._rested = ticks_ms()
         if reason is not None:
             self._address = None
             raise SessionError(self._stage, reason, self._sent)
@@ -145,7 +158,9 @@ class Session:
     async def _exchange(self, head, body, response):
         # a server that closed while we were idle leaves something to read (close_notify, FIN, RST), as do
         # bytes that nobody asked for
-        if self._sock is not None and self._poller.poll(0):
+        if self._sock is not None and (
+            ticks_diff(ticks_ms(), self._rested) > self._deadlines.idle or self._poller.poll(0)
+        ):
             self.close()
         limit = self._deadlines.send
         if self._sock is None:
