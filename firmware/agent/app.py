@@ -34,8 +34,11 @@ class Node:
         self.link = link
         self.spool = spool
         self.resolver = self.uplink = self.sampler = None
-        self.status = {"verdict": "", "error": "", "requests": 0, "handshakes": 0, "done": False}
-        self._at_once = not config["upload.every"]
+        self.status = {
+            "verdict": "", "error": "", "warning": "", "requests": 0, "handshakes": 0, "resent": 0, "done": False
+        }  # fmt: skip
+        # so many samples are sent at once
+        self._enough = config["upload.samples"] if config["upload.every"] else 1
         self._watchdog = config["watchdog.on"]
         self._clock_every_ms = config["clock.every"]
         self._time_servers = config.get("ntp.servers", ())
@@ -51,7 +54,7 @@ class Node:
     def committed(self) -> None:
         """A sample is on flash, or the run is over."""
         self._changed.set()
-        if self._at_once or self.sampler.over.is_set():
+        if self._enough and self.spool.samples_queued >= self._enough or self.sampler.over.is_set():
             self.uplink.flush.set()
 
     def report(self) -> None:

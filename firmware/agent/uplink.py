@@ -1,33 +1,36 @@
-"""From the spool to TagoIO: choose a batch, send it, act on the verdict. Nothing leaves the spool unaccepted.
+"""From the queue to TagoIO: when to send, what to do about the answer, how long to wait. Policy only.
 
-Policy only. How a batch is encoded and what an answer means is tagoio's, how bytes travel is session's.
+What is sent and what an answer means for the readings is agent.batch's, how it is encoded and what an answer says is
+tagoio's, how bytes travel is session's.
 """
 
 import asyncio
 import random
+from binascii import crc32
 
 from micropython import const
 
 import http1
+from agent.batch import Batch
 from session.client import SessionError
 from spool import SpoolError
-from tagoio import records, verdicts
+from tagoio import verdicts
+from tagoio.question import found, question
 
 BUFFER = const(4096)  # bytes of a body's piece: what one TLS record takes on esp32 and rp2
 _PATH = "/data"
-_FIRST_WAIT_MS = const(2000)
-_LONGEST_WAIT_MS = const(900000)
-# somebody has to change something (token, certificate, address) before it can work: ask rarely, for years if need be
-_SLOW_FIRST_MS = const(60000)
-_SLOW_LONGEST_MS = const(3600000)
-_MINUTE_MS = const(60000)
-_THROTTLE_JITTER_MS = const(5000)
+_UNSSL = "?_ssl=false"
+_SPREAD = const(12)  # doublings of a wait at most
+_DOUBT_ENDS = const(8)  # points after which no further question is worth its wait
+_ANSWERED = const(4)  # TagoIO answered, but did not show the reading
+_ODD = const(1)  # somebody answered, hardly TagoIO
 
 
 class Uplink:
     """spool, session, clock, link: what it works with; settings: the board's; status: dict that it keeps up to date.
 
-    `flush` is an Event that asks for sending now. buffer: bytearray of BUFFER bytes, which bodies are made in.
+    `flush` is an Event that asks for sending now. buffer: bytearray of BUFFER bytes, which bodies are made in and
+    answers are kept in.
     """
 
     def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
@@ -39,24 +42,33 @@ class Uplink:
         self._status = status
         self._log = log
         self._every_ms = settings["upload.every"]
-        self._body_max = settings["upload.body"]
+        self._window_ms = settings["upload.window"]
         self._host = settings["tagoio.host"]
-        if settings["tagoio.port"] != 443:
-            self._host += ":" + str(settings["tagoio.port"])
-        self._target = settings["tagoio.prefix"] + _PATH
+        self._plain = not settings["tagoio.ssl"]
+        port = settings["tagoio.port"]
+        if port != (80 if self._plain else 443):
+            self._host += ":" + str(port)
+        self._prefix = settings["tagoio.prefix"]
         self._token = settings["tagoio.token"]
-        self._encoder = records.Encoder(spool.tag, buffer)
-        self._response = http1.Response(bytearray(512))
+        self._batch = Batch(spool, clock, buffer, settings["upload.body"], log)
+        self._response = http1.Response(buffer)
+        self._doubt = None  # points, while nobody knows whether the last batch arrived
         self._failures = 0  # in a row, of one pace
         self._slow = False
         self._joins = 0
-        # every board waits its own times, so that a fleet does not come back as a herd
-        random.seed(int.from_bytes(unique_id, "big") & 0x3FFFFFFF ^ random.getrandbits(30))
+        # every board waits its own times and has its own place in the minute, so that a fleet is no herd
+        seed = crc32(unique_id)
+        self._offset_ms = seed % max(min(self._every_ms, self._window_ms), 1)
+        random.seed((seed ^ random.getrandbits(30)) & 0x3FFFFFFF)
+
+    # ---- when
 
     async def run(self, pulse) -> None:
         """Send for ever: on the grid of upload.every, at once when `flush` is set."""
         self._session.progress = pulse.beat
         spool = self._spool
+        if self._batch.recall():
+            self._doubt = 0  # the power went, or this task failed, while it was on its way
         while True:
             await pulse.wait(self.flush, self._until_due())
             self.flush.clear()
@@ -66,136 +78,163 @@ class Uplink:
                 # a reading taken before the time was known gets its time when it is sent: so know it first
                 await pulse.wait(self._link.up)
                 await pulse.wait(self._clock.synced)
-                verdict, detail, hint = await self._attempt(pulse)
-                self._status["verdict"] = verdict
-                if verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
-                    self._failures = 0
-                    self._status["error"] = ""
-                    if verdict != verdicts.ACCEPTED:
-                        self._log.warning("uplink", verdict + ": " + detail)
-                    continue
-                wait = self._wait(verdict, hint)
-                self._status["error"] = verdict + ": " + detail
-                self._log.warning(
-                    "uplink",
-                    "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100),
-                )
+                wait = await self._step(pulse)
+                if wait is None:
+                    break
                 await pulse.sleep(wait)
 
     def _until_due(self):
         if not self._every_ms:
-            return _MINUTE_MS
+            return self._window_ms
         now = self._clock.now()
-        return self._every_ms - (self._clock.mono() if now is None else now) % self._every_ms
+        now = self._clock.mono() if now is None else now
+        return self._every_ms - (now - self._offset_ms) % self._every_ms
 
     def _wait(self, verdict, hint):
         """Milliseconds until the next try. hint: seconds that the server asked for, or None."""
+        window = self._window_ms
         if verdict == verdicts.THROTTLED:
             self._failures = 0
-            # TagoIO counts by the clock minute
-            wait = hint * 1000 if hint else _MINUTE_MS - self._clock.now() % _MINUTE_MS
-            return wait + self._jitter(_THROTTLE_JITTER_MS)
+            # TagoIO counts by the clock minute; all that it turned away would come back at its edge
+            return (hint * 1000 if hint else window - self._clock.now() % window) + self._jitter(window)
+        if self._doubt is not None and verdict == verdicts.AMBIGUOUS:
+            # the batch may be on its way yet
+            return window // (4 if self._doubt else 12) + self._jitter(window // 30)
         slow = verdict not in (verdicts.UNAVAILABLE, verdicts.AMBIGUOUS)
         if slow != self._slow:
             self._slow = slow
             self._failures = 0
-        doubled = min(self._failures, 10)
+        doubled = min(self._failures, _SPREAD)
         self._failures += 1
         if slow:
-            return _SLOW_FIRST_MS // 2 + self._jitter(min(_SLOW_LONGEST_MS, _SLOW_FIRST_MS << doubled))
-        return (hint or 0) * 1000 + self._jitter(min(_LONGEST_WAIT_MS, _FIRST_WAIT_MS << doubled))
+            # somebody has to change something (token, certificate, address): ask rarely, for years if need be
+            return window // 2 + self._jitter(min(window * 60, window << doubled))
+        return (hint or 0) * 1000 + self._jitter(min(window * 15, window // 30 << doubled))
 
     def _jitter(self, most):
-        return random.getrandbits(24) % most
+        return random.getrandbits(28) % max(most, 1)
 
-    async def _choose(self, pulse):
-        """The oldest samples that fit in a body: (bytes of the body, last sequence), of which 0 when there is none.
+    # ---- what
 
-        A reading that can never be encoded is set aside as soon as it is the next to be sent.
-        """
-        while True:
-            pulse.beat()
-            size = records.EMPTY
-            last = 0
-            try:
-                for sample in self._samples():
-                    more = self._encoder.size(sample)
-                    if last and size + more > self._body_max:
-                        break
-                    size += more
-                    last = sample.sequence
-                return size, last
-            except records.RecordError as error:
-                if last:
-                    return size, last
-                reason = str(error)
-                self._log.warning(
-                    "uplink", "set aside a reading of sample %d: %s" % (sample.sequence, reason)
-                )
-                for index in range(len(sample.values)):
-                    if error.channel in (None, index):
-                        self._spool.quarantine(sample.sequence, index, reason)
-                await pulse.sleep(0)
+    async def _step(self, pulse):
+        """One request, and what follows from it: milliseconds to wait before the next, None when there is none."""
+        try:
+            if self._doubt is not None:
+                verdict, detail, hint = await self._ask(pulse)
+            elif await self._batch.choose(pulse):
+                verdict, detail, hint = await self._send(pulse)
+            elif self._spool.queued and not self._batch.waiting:
+                verdict, detail, hint = verdicts.UNAVAILABLE, "queue: nothing in it can be read", None
+            else:
+                return None
+        except SpoolError as error:
+            verdict, detail, hint = verdicts.UNAVAILABLE, "queue: " + str(error), None
+        status = self._status
+        status["verdict"] = verdict
+        if verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
+            self._failures = 0
+            status["error"] = ""
+            if verdict != verdicts.ACCEPTED:
+                status["warning"] = detail
+                self._log.warning("uplink", verdict + ": " + detail)
+            return 0
+        status["error"] = verdict + ": " + detail
+        if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE):
+            wait = 0  # the next batch is a smaller one
+        else:
+            wait = self._wait(verdict, hint)
+        self._log.warning(
+            "uplink", "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100)
+        )
+        return wait
 
-    def _samples(self, last=None):
-        boot = self._spool.boot
-        for sample in self._spool.peek():
-            if last is not None and sample.sequence > last:
-                return
-            if sample.time is None and sample.boot == boot:
-                sample.time = self._clock.stamp(sample.mono)
-            yield sample
+    async def _send(self, pulse):
+        """POST the batch: (verdict, detail, hint) as tagoio.verdicts has them."""
+        batch = self._batch
+        try:
+            answer = await self._exchange(pulse, "POST", _PATH + (_UNSSL if self._plain else ""))
+        except SpoolError:
+            batch.returned()
+            raise
+        verdict, detail, hint = answer
+        if verdict == verdicts.AMBIGUOUS:
+            self._doubt = 0
+        elif verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
+            self._taken()
+        elif verdict in (verdicts.REJECTED, verdicts.TOO_LARGE):
+            verdict = batch.refused(verdict, detail)
+        else:
+            batch.returned()
+        return verdict, detail, hint
 
-    def _body(self, size, last):
-        """The pieces of a body of exactly `size` bytes: the queue may drop its oldest samples while they are sent."""
-        for piece in self._encoder.pieces(self._samples(last)):
-            size -= len(piece)
-            if size < 0:
-                break
-            yield piece
-        if size:
-            raise SpoolError("samples were dropped while they were sent")
+    def _taken(self):
+        arrived = self._batch.taken()
+        # what could not be written down now is asked for again
+        self._doubt = 0 if not arrived or self._batch.recall() else None
 
-    async def _attempt(self, pulse):
-        """Send one batch: returns (verdict, detail, hint) as tagoio.verdicts has them."""
+    async def _ask(self, pulse):
+        """Ask TagoIO for the last reading of the batch that nobody knows about, and settle what follows."""
+        batch = self._batch
+        wanted = batch.question()
+        if wanted is None:
+            # the queue has dropped it meanwhile
+            batch.returned()
+            self._doubt = None
+            return verdicts.AMBIGUOUS, "the queue has dropped what was asked for", None
+        variable, group, time = wanted
+        # whatever of it a server does not understand: once by group, once by time
+        asked = question(variable, None, time) if self._doubt and time is not None else question(variable, group)
+        verdict, detail, hint = await self._exchange(pulse, "GET", asked + ("&_ssl=false" if self._plain else ""))
+        response = self._response
+        there = None
+        if verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
+            # by its group alone: another node of the same device may have sampled at the same moment
+            there = found(response.body(), variable, group)
+            if there:
+                self._log.info("uplink", "it had arrived: " + group)
+                self._taken()
+                return verdicts.ACCEPTED, "", None
+        elif verdict == verdicts.THROTTLED or response.status is None or response.status >= 500:
+            return verdicts.UNAVAILABLE if verdict == verdicts.AMBIGUOUS else verdict, detail, hint
+        self._doubt += _ANSWERED if there is False or response.status in (400, 401, 403, 404, 405) else _ODD
+        if self._doubt < _DOUBT_ENDS:
+            return verdicts.AMBIGUOUS, "not known yet whether %s arrived" % group, None
+        self._doubt = None
+        batch.returned()
+        if there is None:
+            self._status["resent"] += 1
+            return verdicts.AMBIGUOUS, "no word whether %s arrived (%s): sending it again" % (group, detail), None
+        return verdicts.AMBIGUOUS, group + " did not arrive: sending it again", None
+
+    # ---- how
+
+    async def _exchange(self, pulse, method, path):
+        """One request and the verdict on its answer."""
+        session = self._session
         if self._joins != self._link.joins:
             # a connection from before the link was lost is dead, and nothing would say so
             self._joins = self._link.joins
-            self._session.close()
+            session.close()
+        pulse.beat()
         response = self._response
         token = self._token.reveal()
+        headers = [("Device-Token", token)]
+        body = size = None
+        if method == "POST":
+            headers.append(("Content-Type", "application/json"))
+            size = self._batch.size
+            body = self._batch.body()
+        response.begin(method)
         try:
-            size, last = await self._choose(pulse)
-            if not last:
-                return verdicts.UNAVAILABLE, "queue: nothing in it can be read", None
-            pulse.beat()
-            head = http1.encode_head(
-                "POST",
-                self._target,
-                self._host,
-                (("Device-Token", token), ("Content-Type", "application/json")),
-                size,
-            )
-            response.begin("POST")
-            self._spool.begin(last)
+            head = http1.encode_head(method, self._prefix + path, self._host, headers, size)
             self._status["requests"] += 1
-            await self._session.request(head, self._body(size, last), response)
-        except SpoolError as error:
-            return verdicts.UNAVAILABLE, "queue: " + str(error), None
+            await session.request(head, body, response)
         except http1.LocalProtocolError as error:
             # settings that can be no request: an empty token, for one
             return verdicts.MISCONFIGURED, str(error), None
         except SessionError as error:
+            response.begin(method)  # what came of an answer does not count
             return verdicts.judge_failure(error.stage, error.reason, error.sent)
         finally:
-            self._status["handshakes"] = self._session.handshakes
-        verdict = verdicts.judge(response.status, response.header, response.body(), token)
-        if verdict[0] in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
-            for _ in range(4):
-                try:
-                    self._spool.ack(last)
-                    break
-                except SpoolError as error:
-                    # the queue passes over what it could not read three times, and writes later what it cannot now
-                    self._log.warning("spool", str(error))
-        return verdict
+            self._status["handshakes"] = session.handshakes
+        return verdicts.judge(response.status, response.header, response.body(), token)

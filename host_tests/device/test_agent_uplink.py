@@ -5,6 +5,7 @@ A session of the test answers; the queue, the encoder and the verdicts are the r
 
 import asyncio
 import json
+from binascii import crc32
 
 from agentworld import Enough, Pulse
 from uplinkrig import CHANNELS, NOON_MS, Rig
@@ -54,9 +55,13 @@ def failure(stage="connect", text="refused", sent=False):
 async def test_backoff_doubles_with_full_jitter_up_to_a_quarter_of_an_hour(tmp, sent):
     rig = Rig(tmp, Scripted(failure("answer" if sent else "connect", "x", sent)), samples=1, waits=80)
     await rig.run()
-    for i, wait in enumerate(rig.waits):
+    waits = rig.waits
+    if sent:
+        # the batch may be on its way yet; then the question for it meets the same trouble
+        assert 5000 <= waits.pop(0) < 7000
+    for i, wait in enumerate(waits):
         assert wait < min(2000 << i, 900000)
-    late = rig.waits[15:]
+    late = waits[15:]
     assert max(late) > 450000 and min(late) < 450000  # over the whole of it
     assert len(set(late)) > 40
     assert rig.spool.queued == 2
@@ -81,6 +86,7 @@ async def test_another_kind_of_trouble_begins_from_the_start(tmp):
     assert rig.waits[15] < 2000
 
 
+@ROOMY
 async def test_a_success_begins_from_the_start(tmp):
     rig = Rig(tmp, Scripted(*[failure()] * 12, None, failure(), None), samples=30, body=2048)
     await rig.run()
@@ -104,6 +110,7 @@ async def test_waits_for_the_link_then_for_the_time(tmp):
     assert rig.spool.queued == 0
 
 
+@ROOMY
 async def test_a_connection_from_before_the_link_was_lost_is_closed(tmp):
     rig = Rig(tmp, Scripted(None), samples=60, body=2048)
     rig.link.joins = 0
@@ -124,7 +131,7 @@ async def test_samples_taken_before_the_time_was_known(tmp):
     rig.spool.close()
     again = Spool(tmp + "/queue", CHANNELS)  # the board restarts without ever having known the time
     again.append([2.0, None], None, 3000)
-    rig.spool = rig.uplink._spool = again
+    rig.spool = rig.uplink._spool = rig.uplink._batch._spool = again
     await rig.run()
     first, second = json.loads(rig.session.bodies[0])
     assert "time" not in first
@@ -185,11 +192,12 @@ async def test_damaged_samples_are_counted_and_do_not_block(tmp):
         tag, boot, next_sequence = "abcdef", 1, 2
         queued = samples_queued = 1
         acknowledged = 0
+        in_flight = None
 
         def peek(self):
             return iter(())
 
-    spool = rig.uplink._spool = Unreadable()
+    spool = rig.uplink._spool = rig.uplink._batch._spool = Unreadable()
 
     def at_sleep(ms):
         rig.seen.append(ms)
@@ -203,6 +211,7 @@ async def test_damaged_samples_are_counted_and_do_not_block(tmp):
 
 
 @pytest.mark.parametrize("token", ("", "with space\r\n", "\u00e9"))
+@ROOMY
 async def test_a_token_that_can_be_none(tmp, token):
     rig = Rig(tmp, Scripted(None), token=token, waits=2)
     await rig.run()
@@ -253,6 +262,7 @@ async def test_what_is_taken_while_it_sends_waits_for_the_next_turn(tmp):
 
 
 @pytest.mark.parametrize("failures", (1, 3))
+@ROOMY
 async def test_an_acknowledgement_that_cannot_be_written_at_once(tmp, failures):
     rig = Rig(tmp, Scripted(None))
     ack = rig.spool.ack
@@ -284,15 +294,22 @@ async def test_a_queue_that_cannot_be_written_sends_nothing(tmp):
     rig.spool.begin = refusing
     await rig.run()
     assert rig.seen[0][:2] == (0, verdicts.UNAVAILABLE)
-    assert rig.status["requests"] == 1
+    assert rig.status["requests"] == 2  # a head went out the first time, no byte of the body
+    assert len(rig.session.bodies) == 1
     assert "queue: flash is full" in rig.console.text()
 
 
-@pytest.mark.parametrize("every, at, first", ((300000, 40000, 260000), (60000, 40000, 20000), (300000, 0, 300000)))
-async def test_sends_on_the_grid(tmp, every, at, first):
+@pytest.mark.parametrize("every", (300000, 60000, 1000))
+@pytest.mark.parametrize("at", (0, 40000))
+@ROOMY
+async def test_sends_on_the_grid_at_a_place_of_its_own(tmp, every, at):
     rig = Rig(tmp, Scripted(None), every=every, now=NOON_MS + at, at_once=False)
+    place = crc32(bytes(range(8))) % min(every, 60000)
     await rig.run()
-    assert rig.pulse.waited == [first, every]
+    first, second = rig.pulse.waited
+    assert 0 < first <= every
+    assert (NOON_MS + at + first) % every == place
+    assert second == every
 
 
 async def test_sends_at_once_when_asked(tmp):
@@ -302,6 +319,7 @@ async def test_sends_at_once_when_asked(tmp):
     assert len(rig.session.bodies) == 1
 
 
+@ROOMY
 async def test_never_promises_much(tmp):
     rig = Rig(tmp, Scripted(failure(), None), samples=30, body=2048)
     await rig.run()

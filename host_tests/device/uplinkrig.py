@@ -52,12 +52,14 @@ class Rig:
         for i in range(samples):
             self.spool.append([20.0 + i, "n%d" % i], now - 60000 * (samples - i))
         self.clock.set(now, self.world.ticks_ms(), clock.SYNCED)
-        self.status = {"verdict": "", "error": "", "requests": 0, "handshakes": 0}
+        self.status = {"verdict": "", "error": "", "requests": 0, "handshakes": 0, "resent": 0}
         self.session = session
         self.link = Link()
         settings = {
             "upload.every": every,
             "upload.body": body,
+            "upload.window": 60000,
+            "tagoio.ssl": True,
             "tagoio.host": "localhost",
             "tagoio.port": 443,
             "tagoio.prefix": "",

@@ -1,0 +1,258 @@
+"""What is sent next, and what the answer means for the readings in it.
+
+A batch is always the oldest part of the queue: samples that fit in a body or, while a reading that the server refuses
+is looked for, fewer and fewer of them, in the end some readings of one sample. Nothing leaves the queue before a
+server took it, or refused it alone while it took others.
+"""
+
+from micropython import const
+
+from spool import SpoolError
+from tagoio import records, verdicts
+
+_TRIES = const(4)  # the queue passes over what it could not read three times
+_ALIKE = const(20)  # characters by which two messages are held for the same: numbers and names come later
+
+
+class Batch:
+    """`choose` makes the next batch: `size` bytes, samples up to sequence `last`, `samples` and `readings` of them.
+
+    Then one of: `taken`, `refused`, `returned` says what became of it.
+    """
+
+    def __init__(self, spool, clock, buffer: bytearray, body_max: int, log):
+        self._spool = spool
+        self._clock = clock
+        self._encoder = records.Encoder(spool.tag, buffer)
+        self._body_max = body_max
+        self._log = log
+        self.size = self.last = self.samples = self.readings = 0
+        # how much the next batch may hold at most, 0: no limit
+        self._most_samples = 0
+        self._most_readings = 0
+        # what is known to hold a refused reading: so many of the oldest samples, so many readings of the oldest
+        self._suspect_samples = 0
+        self._suspect_readings = 0
+        self._rest = 0  # a sample of which a reading was refused: what else it has goes alone
+        self._piecemeal = False  # which readings of the sample in flight were sent is not known any more
+        self._aside = []  # (sequence, index, reason) refused alone, but nothing else was accepted since
+        self._accepts = False  # the server took something since it began to refuse
+        self._refusal = ""  # what it says to everything
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a refused reading waits for another that may be accepted."""
+        return bool(self._aside)
+
+    # ---- choosing
+
+    async def choose(self, pulse) -> bool:
+        """Take the oldest samples that may go together. False when there is nothing to send.
+
+        A reading that can never be encoded is quarantined as soon as it is the next to be sent. Raises SpoolError.
+        """
+        while True:
+            pulse.beat()
+            most = 1 if self._refusal else self._most_samples
+            size = records.EMPTY
+            self.last = self.samples = 0
+            try:
+                for sample in self._samples():
+                    more = self._encoder.size(sample)
+                    if size > records.EMPTY and (
+                        size + more > self._body_max or self.samples == most or self.last == self._rest
+                    ):
+                        break
+                    self.last = sample.sequence
+                    if more:
+                        size += more
+                        self.samples += 1
+                        self.readings = len(sample.values) - sample.values.count(None)
+            except records.RecordError as error:
+                if size == records.EMPTY:
+                    for index in range(len(sample.values)):
+                        if error.channel in (None, index):
+                            self._quarantine(sample.sequence, index, str(error))
+                    await pulse.sleep(0)
+                    continue
+            self.size = size
+            if size > records.EMPTY:
+                return True
+            if not self._most_samples:
+                return False
+            self._search_ended()  # nothing is left of what was looked at
+
+    def _samples(self, last=None):
+        spool = self._spool
+        for sample in spool.peek():
+            if last is not None and sample.sequence > last:
+                return
+            if sample.time is None and sample.boot == spool.boot:
+                sample.time = self._clock.stamp(sample.mono)
+            values = sample.values
+            for sequence, index, _ in self._aside:
+                if sequence == sample.sequence:
+                    values[index] = None
+            if self._most_readings:
+                room = self._most_readings
+                for index in range(len(values)):
+                    if values[index] is not None:
+                        room -= 1
+                        if room < 0:
+                            values[index] = None
+            yield sample
+
+    def body(self):
+        """The pieces of the body, exactly `size` bytes. Raises SpoolError when that is not possible any more."""
+        # on flash before the first byte leaves: after a power cut it is known what may have been sent
+        self._spool.begin(self.last)
+        left = self.size
+        for piece in self._encoder.pieces(self._samples(self.last)):
+            left -= len(piece)
+            if left < 0:
+                break
+            yield piece
+        if left:
+            # the queue may drop its oldest samples meanwhile
+            raise SpoolError("samples were dropped while they were sent")
+
+    # ---- a batch of which nobody knows whether it arrived
+
+    def recall(self) -> bool:
+        """Take up the batch that was in flight when the power went or a task failed. False when there is none."""
+        flight = self._spool.in_flight
+        if flight is None:
+            return False
+        if self.last != flight[1]:
+            self.last = flight[1]
+            self._search_ended()
+            if flight[0] == flight[1]:
+                # perhaps only some readings of it were sent: they are asked for one by one
+                self._piecemeal = True
+                self._most_samples = self._most_readings = 1
+        return True
+
+    def question(self):
+        """(variable, group, time) of the last reading of the batch, by which it can be asked for; None when it is not
+        in the queue any more."""
+        found = None
+        for sample in self._samples(self.last):
+            for index in range(len(sample.values)):
+                if sample.values[index] is not None:
+                    found = sample.channels[index][0], sample.sequence, sample.time
+        if found is None:
+            return None
+        return records.clean_variable(found[0]), records.group(self._spool.tag, found[1]), found[2]
+
+    # ---- what became of it
+
+    def returned(self) -> None:
+        """It did not arrive: it stays in the queue as it is."""
+        self._spool.begin(0)
+        if self._piecemeal:
+            self._search_ended()
+
+    def taken(self) -> bool:
+        """The server has all of it. False when the flash cannot be written: then it is still in flight."""
+        self._accepts = True
+        self._refusal = ""
+        if not self._set_aside():
+            return False
+        if not self._most_readings:
+            self._firmly(self._spool.ack, self.last)
+            if self._suspect_samples > self.samples:
+                self._suspect_samples -= self.samples
+                self._most_samples = self._suspect_samples // 2 or 1
+            else:
+                self._search_ended()
+            return True
+        for sample in self._samples(self.last):
+            sent = [index for index in range(len(sample.values)) if sample.values[index] is not None]
+            for index in sent:
+                self._firmly(self._spool.settle, self.last, index)
+            self._suspect_readings -= len(sent)
+            break
+        if self._piecemeal:
+            if self._spool.in_flight is None:
+                self._search_ended()
+            return True
+        self._spool.begin(0)
+        if self._suspect_readings > 0:
+            self._most_readings = self._suspect_readings // 2 or 1
+        else:
+            self._search_ended()
+        return True
+
+    def refused(self, verdict: str, reason: str) -> str:
+        """The server refuses it: the next batch is a part of it. Returns the verdict that all this comes to."""
+        self.returned()
+        alike = reason[:_ALIKE]
+        if self._refusal[:_ALIKE] == alike:
+            return verdicts.DEVICE_REFUSES
+        self._refusal = ""
+        if not self._most_samples and not self._aside:
+            self._accepts = False
+        if self.samples > 1:
+            if verdict == verdicts.TOO_LARGE:
+                self._body_max = self.size // 2
+            else:
+                self._suspect_samples = self.samples
+                self._most_samples = self.samples // 2
+            return verdict
+        self._most_samples = 1
+        if self.readings > 1:
+            self._suspect_readings = self.readings
+            self._most_readings = self.readings // 2
+            return verdict
+        # it is alone
+        for sample in self._samples(self.last):
+            for index in range(len(sample.values)):
+                if sample.values[index] is not None:
+                    return self._alone(sample.sequence, index, reason)
+        return verdict
+
+    def _alone(self, sequence, index, reason):
+        alike = reason[:_ALIKE]
+        self._search_ended()
+        others = []
+        for other in self._aside:
+            if other[2][:_ALIKE] != alike:
+                self._accepts = True  # not the same again and again: these readings are at fault
+            elif other[0] != sequence and other[0] not in others:
+                others.append(other[0])
+        if len(others) >= 2 and not self._accepts:
+            # it says the same of everything: nothing is wrong with the readings
+            self._aside.clear()
+            self._refusal = reason
+            return verdicts.DEVICE_REFUSES
+        self._aside.append((sequence, index, reason))
+        if self._accepts:
+            self._set_aside()
+        self._rest = sequence
+        return verdicts.REJECTED
+
+    def _search_ended(self):
+        self._most_samples = self._most_readings = self._suspect_samples = self._suspect_readings = self._rest = 0
+        self._piecemeal = False
+
+    def _set_aside(self):
+        while self._aside:
+            if not self._quarantine(*self._aside[0]):
+                return False
+            self._aside.pop(0)
+        return True
+
+    def _quarantine(self, sequence, index, reason):
+        if not self._firmly(self._spool.quarantine, sequence, index, reason):
+            return False
+        self._log.warning("uplink", "set aside a reading of sample %d: %s" % (sequence, reason))
+        return True
+
+    def _firmly(self, settle, *what):
+        for _ in range(_TRIES):
+            try:
+                settle(*what)
+                return True
+            except SpoolError as error:
+                self._log.warning("spool", str(error))
+        return False
