@@ -17,9 +17,11 @@ from harness import (
     cname,
     conn,
     cut,
+    cut_handshake,
     cut_request,
     drip,
     drop,
+    endless,
     hang_up,
     kiss,
     network,
@@ -28,6 +30,7 @@ from harness import (
     raw,
     refuse,
     silence,
+    slowly,
     stall,
     wrong_id,
 )
@@ -340,6 +343,105 @@ async def test_long_requests(net):
     (answered,) = await exchange(net, POST % (len(body), body))
     assert answered[0] == b"HTTP/1.1 200 OK"
     assert net.requests()[0]["body"] == body.decode()
+
+
+HANDSHAKES = [
+    cut_handshake(1),
+    cut_handshake(1, data=b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+    cut_handshake(2, part=0.5),
+    cut_handshake(2),
+    cut_handshake(3),
+]
+
+
+@pytest.mark.parametrize("net", [network(step) for step in HANDSHAKES], ids=("1", "1 plain", "half of 2", "2", "3"))
+async def test_a_handshake_cut_at_each_flight_takes_no_request(net):
+    with pytest.raises(OSError):
+        status = (await exchange(net, GET))[0][0]
+        raise OSError("an end without a word: " + str(status))
+    assert [c["handshake"] for c in net.connections()] == ["cut"]
+    assert net.requests() == []
+
+
+@pytest.mark.parametrize(
+    "net",
+    [network(cut_handshake(2, "rst")), network(cut_handshake(3, "rst"))],
+    ids=("2", "3"),
+)
+async def test_a_handshake_that_is_reset(net):
+    with pytest.raises(OSError) as caught:
+        await exchange(net, GET)
+    assert caught.value.errno == errno.ECONNRESET
+
+
+@pytest.mark.parametrize(
+    "net",
+    [network(cut_handshake(flights, "stall", part)) for flights, part in ((1, 1), (2, 0.5), (3, 1))],
+    ids=("1", "half of 2", "3"),
+)
+async def test_a_handshake_that_stalls(net):
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(exchange(net, GET), 0.15)
+    assert net.requests() == []
+
+
+@network(slowly(conn(answer(200, "first"), answer(200, "second")), ms=1, size=100))
+async def test_a_slow_wire_carries_all(net):
+    got = await exchange(net, POST % (3, b"abc"), GET)
+    assert [body for _, body in got] == [b"first", b"second"]
+    assert [request["body"] for request in net.requests()] == ["abc", ""]
+
+
+LONG = POST % (1000, b"x" * 1000)
+
+
+@pytest.mark.parametrize(
+    "net, taken",
+    [
+        (network(cut_request(after=0.5, how="notify")), len(LONG) // 2),
+        (network(cut_request(after=-1, how="notify")), len(LONG) - 1),
+        (network(cut_request(after=1.0, how="notify")), len(LONG)),
+    ],
+    ids=("half", "all but one", "all"),
+)
+async def test_a_share_of_a_request_is_read(net, taken):
+    with pytest.raises(OSError):
+        await exchange(net, LONG)
+        raise OSError("an end without a word is good, too")
+    (request,) = net.requests()
+    assert len(request["body"]) == taken - (len(LONG) - 1000)
+
+
+@network(cut_request(after=1, how="stall"))
+async def test_a_request_that_nobody_reads(net):
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(exchange(net, GET), 0.15)
+
+
+@network(conn(answer(200, "yes"), hang_up("notify", b"HTTP/1.1 408 Request Timeout\r\n\r\n")))
+async def test_a_server_that_speaks_unasked(net):
+    connection = Connection(net)
+    try:
+        await connection.open()
+        await connection.send(GET)
+        assert (await connection.head())[0] == b"HTTP/1.1 200 OK\r\n"
+        assert await connection.stream.readexactly(3) == b"yes"
+        assert await connection.head() == [b"HTTP/1.1 408 Request Timeout\r\n"]
+    finally:
+        connection.close()
+
+
+@network(endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1000))
+async def test_an_answer_without_end(net):
+    connection = Connection(net)
+    try:
+        await connection.open()
+        await connection.send(GET)
+        await connection.head()
+        for _ in range(100):
+            assert await connection.stream.readexactly(500) == b"x" * 500
+    finally:
+        connection.close()
 
 
 @network(stall("answer"), tls=False)

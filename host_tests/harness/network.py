@@ -2,17 +2,20 @@
 
 Connection n meets step n of the script, the last step repeats. Everything runs in threads of this process on
 127.0.0.1; the device under test is somewhere else and asks a control socket for what the server has seen. The
-steps and their meaning: guest/steps.py.
+steps and their meaning: guest/steps.py. A server that decides while it runs overrides `meet`, `answer_to` and
+`tls_context`.
 """
 
 import base64
 import contextlib
+import select
 import socket
 import ssl
 import struct
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +24,12 @@ from .control import Control
 from .guest import steps
 
 _LOCAL = "127.0.0.1"
+SERVE = {"do": "serve"}  # a step: read a request, play what `answer_to` says
 _LINGER_RST = struct.pack("ii", 1, 0)
+_STEPS = (
+    *("answer", "raw", "cut", "cut_request", "cut_handshake", "drip", "endless", "stall", "refuse", "hang_up"),
+    *("conn", "slowly", "serve"),
+)
 _REASONS = {200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 400: "Bad Request"}
 
 
@@ -31,6 +39,7 @@ class Network:
     script: steps of guest/steps.py. tls: True, False or "1.3" (a server that knows nothing older).
     certificate: one of certificates.KINDS. host: the server's name in its certificate and in `url`.
     dns: a step or a list of steps for every name, or {name: those} with "*" for the others. ntp: the same.
+    address: the server's own, name and time are served on 127.0.0.1; port: 0 for any.
     """
 
     def __init__(
@@ -41,11 +50,14 @@ class Network:
         host: str = "localhost",
         dns: Any = None,
         ntp: Any = None,
+        address: str = _LOCAL,
+        port: int = 0,
     ):
         self.script = list(script) or [steps.answer()]
         self.tls = bool(tls)
         self.host = host
-        self.port = 0
+        self.address = address
+        self.port = port
         self.requests: list[dict] = []
         self.connections: list[dict] = []
         self.queries: list[str] = []
@@ -54,14 +66,14 @@ class Network:
         if tls:
             newest_only = ssl.TLSVersion.TLSv1_3 if tls == "1.3" else ssl.TLSVersion.TLSv1_2
             self._context = certificates.chain(certificate, host).server_context(newest_only)
-        self._dns = _by_name(dns if dns is not None else steps.a(_LOCAL))
+        self.name(dns if dns is not None else steps.a(_LOCAL))
         self._ntp = _as_list(ntp if ntp is not None else steps.ntp())
         self._closing = threading.Event()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
         self._failures: list[BaseException] = []
-        self._servers: list[tuple] = []  # (address, kind) of those with a thread waiting on them
+        self._listening: list[tuple] = []  # (address, kind) of those with a thread waiting on them
         for step in self.script:
             _check(step, self.script)
 
@@ -77,15 +89,10 @@ class Network:
         return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     def start(self) -> None:
-        server = self._bind(socket.SOCK_STREAM)
+        server = self._bind(socket.SOCK_STREAM, self.address, self.port)
         self.port = server.getsockname()[1]
         if self.script[0] == steps.stall("connect"):
-            # with the queue of unaccepted connections full, Linux ignores those who knock
-            server.listen(0)
-            for _ in range(2):
-                filler = self._keep(socket.socket())
-                filler.setblocking(False)
-                filler.connect_ex((_LOCAL, self.port))
+            self._ignore_connections(server)
         elif any(step != steps.refuse() for step in self.script):
             server.listen(64)
             self._serve_in_thread(server, self._accept, server)
@@ -95,21 +102,38 @@ class Network:
         self._serve_in_thread(time_server, self._serve_datagrams, time_server, self._answer_time)
         self._control = Control(self._told)
 
+    def name(self, dns: Any) -> None:
+        """From now on names meet these steps, counted from the first again."""
+        self._asked: Counter[str] = Counter()
+        self._dns = _by_name(dns)
+
+    def meet(self, number: int) -> dict:
+        """What connection `number` meets, counted from 0."""
+        return self.script[min(number, len(self.script) - 1)]
+
+    def answer_to(self, request: dict) -> dict:
+        """What a request in a SERVE step is answered with: a step."""
+        return steps.answer()
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """The server's side of TLS for a connection that was just made; None without TLS."""
+        return self._context
+
     def close(self) -> None:
         """End everything. Raises what went wrong inside the servers: no test passes by accident."""
         self._control.close()
         self._closing.set()
-        for place, kind in self._servers:
+        for place, kind in self._listening:
             with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as bell:
                 bell.connect(place)  # wakes the thread that waits there
                 bell.send(b"")
-        for each in self._sockets:
+        for each in list(self._sockets):
             # shutdown wakes the thread that waits on it, close alone does not
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+        for thread in list(self._threads):
             thread.join(5)
-        for each in self._sockets:
+        for each in list(self._sockets):
             each.close()
         if self._failures:
             raise self._failures[0]
@@ -129,17 +153,32 @@ class Network:
 
     # threads and sockets
 
-    def _bind(self, kind: int) -> socket.socket:
+    def _bind(self, kind: int, address: str = _LOCAL, port: int = 0) -> socket.socket:
         made = socket.socket(socket.AF_INET, kind)
-        made.bind((_LOCAL, 0))
+        made.bind((address, port))
         return self._keep(made)
+
+    def _ignore_connections(self, server: socket.socket) -> None:
+        # with the queue of unaccepted connections full, Linux ignores those who knock
+        server.listen(0)
+        for _ in range(2):
+            filler = self._keep(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
 
     def _keep(self, made: socket.socket) -> socket.socket:
         self._sockets.append(made)
         return made
 
+    def _drop(self, *ended: socket.socket) -> None:
+        for each in ended:
+            with contextlib.suppress(OSError):
+                each.close()
+            if each in self._sockets:
+                self._sockets.remove(each)
+
     def _serve_in_thread(self, server: socket.socket, function: Callable, *arguments: Any) -> None:
-        self._servers.append((server.getsockname(), server.type))
+        self._listening.append((server.getsockname(), server.type))
         self._thread(function, *arguments)
 
     def _thread(self, function: Callable, *arguments: Any) -> None:
@@ -149,6 +188,8 @@ class Network:
             except Exception as error:  # noqa: BLE001 - raised again by close()
                 if not self._closing.is_set():
                     self._failures.append(error)
+            finally:
+                self._threads.remove(thread)
 
         thread = threading.Thread(target=run, daemon=True)
         self._threads.append(thread)
@@ -161,20 +202,28 @@ class Network:
     # the server
 
     def _accept(self, server: socket.socket) -> None:
+        number = 0
         while True:
             connection, _ = server.accept()
             if self._closing.is_set():
                 connection.close()
                 return
-            number = len(self.connections)
             entry = {"connection": number, "tls": self.tls, "handshake": "pending" if self.tls else "none"}
             self.connections.append(entry)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            step = self.script[min(number, len(self.script) - 1)]
-            self._thread(self._serve, self._keep(connection), step, entry)
+            self._thread(self._serve, self._keep(connection), self.meet(number), entry)
+            number += 1
 
     def _serve(self, connection: socket.socket, step: dict, entry: dict) -> None:
-        requests = step["steps"] if step["do"] == "conn" else [step]
+        if step["do"] == "slowly":
+            connection = self._keep(self._slow(connection, step["ms"], step["size"]))
+            step = step["of"]
+        try:
+            self._play(connection, step["steps"] if step["do"] == "conn" else [step], entry)
+        finally:
+            self._drop(connection)
+
+    def _play(self, connection: socket.socket, requests: list[dict], entry: dict) -> None:
         first = requests[0]
         if first["do"] == "refuse":
             entry["handshake"] = "refused"
@@ -183,53 +232,140 @@ class Network:
         if first == steps.stall("handshake"):
             entry["handshake"] = "stalled"
             self._note()
-            self._closing.wait()
+            self._until_gone(connection)
             return
-        if self._context is not None:
-            try:
-                connection = self._context.wrap_socket(connection, server_side=True)
-            except OSError as error:
-                entry["handshake"] = "failed"
-                entry["error"] = str(error)
-                self._note()
-                _end(connection, "fin")
-                return
-            self._keep(connection)
-            entry["handshake"] = "ok"
+        context = self.tls_context()
+        if first["do"] == "cut_handshake" and context is not None:
+            entry["handshake"] = "cut"
+            self._cut_handshake(connection, context, first)
             self._note()
+            self._finish(connection, first["how"])
+            return
+        if context is None:
+            self._converse(connection, requests, entry)
+            return
+        try:
+            secure = self._keep(context.wrap_socket(connection, server_side=True))
+        except OSError as error:
+            entry["handshake"] = "failed"
+            entry["error"] = str(error)
+            self._note()
+            _end(connection, "fin")
+            return
+        entry["handshake"] = "ok"
+        self._note()
+        try:
+            self._converse(secure, requests, entry)
+        finally:
+            self._drop(secure)
+
+    def _cut_handshake(self, connection: socket.socket, context: ssl.SSLContext, step: dict) -> None:
+        """The flights of a TLS 1.2 handshake (RFC 5246, 7.3) up to the one that the step names."""
+        received, made = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(received, made, server_side=True)
+        flight = 1  # the one that is on its way
+        with contextlib.suppress(OSError):
+            while True:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    tls.do_handshake()
+                flights = made.read()
+                if flights:  # so the client's flight is complete
+                    if flight == step["flights"]:
+                        connection.sendall(step["data"].encode("latin-1"))
+                        return
+                    last = flight + 1 == step["flights"]
+                    connection.sendall(flights[: round(len(flights) * step["part"])] if last else flights)
+                    if last:
+                        return
+                    flight += 2
+                data = connection.recv(65536)
+                if not data:
+                    return
+                received.write(data)
+
+    def _slow(self, connection: socket.socket, ms: float, size: int) -> socket.socket:
+        """A socket in place of `connection`, whose bytes go out `size` at a time, one piece every `ms`."""
+        ours, theirs = socket.socketpair()
+        self._keep(theirs)
+
+        def pump(source: socket.socket, target: socket.socket, piece: int, pause: float) -> None:
+            with contextlib.suppress(OSError):
+                while data := source.recv(piece):
+                    target.sendall(data)
+                    if pause and self._closing.wait(pause):
+                        break
+            with contextlib.suppress(OSError):
+                target.shutdown(socket.SHUT_WR)
+
+        def both() -> None:
+            self._thread(pump, connection, theirs, 65536, 0)
+            pump(theirs, connection, size, ms / 1000)
+            self._until_gone(connection)
+            self._drop(connection, theirs)
+
+        self._thread(both)
+        return ours
+
+    def _until_gone(self, connection: socket.socket) -> None:
+        """Wait for the peer's end, or ours, without reading a byte."""
+        gone = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+        poller = select.poll()
+        poller.register(connection.fileno(), gone)
+        while not self._closing.is_set() and not poller.poll(1000):
+            pass
+
+    def _finish(self, connection: socket.socket, how: str) -> None:
+        if how == "stall":
+            self._until_gone(connection)
+        else:
+            _end(connection, how)
+
+    def _converse(self, connection: socket.socket, requests: list[dict], entry: dict) -> None:
         reader = _Reader(connection)
+        number = 0
         with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
-            number = 0
             while self._one(connection, reader, requests[min(number, len(requests) - 1)], entry):
                 number += 1
-        with contextlib.suppress(OSError):
-            connection.close()
 
     def _one(self, connection: socket.socket, reader: "_Reader", step: dict, entry: dict) -> bool:
         """Play one step. False when the connection has ended."""
         do = step["do"]
         if do == "hang_up":
+            connection.sendall(step["data"].encode("latin-1"))
             _end(connection, step["how"])
             return False
         if do == "cut_request":
-            data = reader.read(step["after"])
-            self._record(entry, data, complete=False)
-            _end(connection, step["how"])
-            return False
+            return self._cut_request(connection, reader, step, entry)
         head = reader.request()
         if head is None:
             return False
         self._record(entry, head, complete=reader.complete)
         if not reader.complete:
             return False
+        if do == "serve":
+            step = self.answer_to(self.requests[-1])
+        return self._say(connection, step)
+
+    def _cut_request(self, connection: socket.socket, reader: "_Reader", step: dict, entry: dict) -> bool:
+        after = step["after"]
+        if after < 0 or isinstance(after, float):
+            size = reader.size()
+            after = round(size * after) if isinstance(after, float) else size + after
+        self._record(entry, reader.read(after), complete=False)
+        self._finish(connection, step["how"])
+        return False
+
+    def _say(self, connection: socket.socket, step: dict) -> bool:
+        """Answer a request that was read. False when the connection has ended."""
+        do = step["do"]
         if do == "stall":
-            self._closing.wait()
+            self._until_gone(connection)
             return False
         if do == "raw":
             connection.sendall(step["data"].encode("latin-1"))
         elif do == "cut":
             connection.sendall(_encode(step["of"])[: step["after"]])
-            _end(connection, step["how"])
+            self._finish(connection, step["how"])
             return False
         elif do == "drip":
             data = _encode(step["of"])
@@ -237,6 +373,11 @@ class Network:
                 if self._closing.wait(step["ms"] / 1000):
                     return False
                 connection.sendall(data[place : place + step["size"]])
+        elif do == "endless":
+            connection.sendall(step["head"].encode("latin-1"))
+            while not self._closing.wait(step["ms"] / 1000):
+                connection.sendall(step["again"].encode("latin-1"))
+            return False
         else:
             connection.sendall(_encode(step))
         if step.get("close"):
@@ -276,7 +417,8 @@ class Network:
     def _answer_name(self, query: bytes) -> list[bytes]:
         name, end = _read_name(query, 12)
         question = query[12 : end + 4]
-        number = self.queries.count(name)
+        number = self._asked[name]
+        self._asked[name] += 1
         self.queries.append(name)
         script = self._dns.get(name) or self._dns.get("*") or [steps.nxdomain()]
         return self._name_replies(query[:2], question, script[min(number, len(script) - 1)])
@@ -357,6 +499,13 @@ class _Reader:
         data, self._data = self._data[:length], self._data[length:]
         return data
 
+    def size(self) -> int:
+        """Bytes of the request that is coming, by the Content-Length in its head."""
+        while b"\r\n\r\n" not in self._data and self._more():
+            pass
+        head = self._data.partition(b"\r\n\r\n")[0]
+        return len(head) + 4 + _content_length(head)
+
     def _line(self) -> bytes:
         while b"\r\n" not in self._data:
             if not self._more():
@@ -380,11 +529,14 @@ class _Reader:
                 self._line()
             if self.complete:
                 self._line()
-        elif b"content-length:" in lower:
-            length = int(lower.split(b"content-length:")[1].split(b"\r\n")[0])
+        elif length := _content_length(head):
             body = self.read(length)
             self.complete = len(body) == length
         return head + b"\r\n\r\n" + body
+
+
+def _content_length(head: bytes) -> int:
+    return int((head.lower() + b"\r\n").partition(b"content-length:")[2].partition(b"\r\n")[0] or b"0")
 
 
 def _encode(step: dict) -> bytes:
@@ -462,12 +614,13 @@ def _by_name(script: Any) -> dict[str, list[dict]]:
 
 
 def _check(step: Any, script: list[dict]) -> None:
-    known = ("answer", "raw", "cut", "cut_request", "drip", "stall", "refuse", "hang_up", "conn")
-    if not isinstance(step, dict) or step.get("do") not in known:
+    if not isinstance(step, dict) or step.get("do") not in _STEPS:
         raise ValueError(f"{step!r} is no step of a connection: see host_tests/harness/guest/steps.py")
     if step["do"] == "conn":
         for inner in step["steps"]:
             _check(inner, step["steps"])
+    if step["do"] == "slowly":
+        _check(step["of"], [step["of"]])
     if step["do"] == "stall" and step["at"] not in ("connect", "handshake", "answer"):
         raise ValueError(f'stall(at={step["at"]!r}): choose "connect", "handshake" or "answer"')
     if step == steps.stall("connect") and len(script) > 1:

@@ -35,7 +35,7 @@ def raw(data, close=False):
 def cut(after=0, how="fin", of=None):
     """Read a request, send the first `after` bytes of the answer `of`, then end the connection.
 
-    how: "fin" (TCP end without close_notify), "notify" (TLS close_notify first) or "rst".
+    how: "fin" (TCP end without close_notify), "notify" (TLS close_notify first), "rst", or "stall" (silence).
     """
     return {"do": "cut", "after": after, "how": how, "of": of or answer()}
 
@@ -46,13 +46,21 @@ def drop(how="fin"):
 
 
 def cut_request(after=0, how="rst"):
-    """Read `after` bytes of the request, then end the connection."""
+    """Read `after` bytes of the request, then end the connection; how="stall" keeps it open, unread.
+
+    after: a negative number counts from the request's end, a float is a share of the request.
+    """
     return {"do": "cut_request", "after": after, "how": how}
 
 
 def drip(of=None, ms=5, size=1):
     """Read a request, send the answer `of` in pieces of `size` bytes, one every `ms`."""
     return {"do": "drip", "of": of or answer(), "ms": ms, "size": size}
+
+
+def endless(head, again, ms=0):
+    """Read a request, send `head`, then `again` over and over until the client leaves, every `ms`."""
+    return {"do": "endless", "head": _text(head), "again": _text(again), "ms": ms}
 
 
 def stall(at="answer"):
@@ -66,12 +74,27 @@ def refuse():
     return {"do": "refuse"}
 
 
-def hang_up(how="fin"):
+def cut_handshake(flights=1, how="fin", part=1.0, data=b""):
+    """A TLS 1.2 handshake that ends after so many flights: 1 the client's hello, 2 the server's hello and
+    certificates (of which `part` is sent), 3 the client's key exchange; how="stall" goes silent instead.
+
+    data: sent in place of the server's next flight, after 1 or 3.
+    """
+    return {"do": "cut_handshake", "flights": flights, "how": how, "part": part, "data": _text(data)}
+
+
+def hang_up(how="fin", data=b""):
     """End the connection without waiting for a request: after an answer, an idle connection that dies.
 
-    A reset waits until what was sent before is read: it would be lost, more or less often.
+    data: what the server says unasked before that. A reset waits until what was sent before is read: it would be
+    lost, more or less often.
     """
-    return {"do": "hang_up", "how": how}
+    return {"do": "hang_up", "how": how, "data": _text(data)}
+
+
+def slowly(of=None, ms=2, size=64):
+    """What the server sends on this connection, its handshake included, comes `size` bytes at a time, every `ms`."""
+    return {"do": "slowly", "of": of or answer(), "ms": ms, "size": size}
 
 
 def conn(*steps):
