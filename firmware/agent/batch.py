@@ -190,7 +190,7 @@ class Batch:
         if self._refusal[:_ALIKE] == alike:
             return verdicts.DEVICE_REFUSES
         self._refusal = ""
-        if not self._most_samples and not self._aside:
+        if not self._most_samples and not self._aside and not self._rest:
             self._accepts = False
         if self.samples > 1:
             if verdict == verdicts.TOO_LARGE:

@@ -99,7 +99,7 @@ class Uplink:
             return (hint * 1000 if hint else window - self._clock.now() % window) + self._jitter(window)
         if self._doubt is not None and verdict == verdicts.AMBIGUOUS:
             # the batch may be on its way yet
-            return window // (4 if self._doubt else 12) + self._jitter(window // 30)
+            return window // (12 if self._doubt < _ANSWERED else 4) + self._jitter(window // 30)
         slow = verdict not in (verdicts.UNAVAILABLE, verdicts.AMBIGUOUS)
         if slow != self._slow:
             self._slow = slow
@@ -183,7 +183,8 @@ class Uplink:
             return verdicts.AMBIGUOUS, "the queue has dropped what was asked for", None
         variable, group, time = wanted
         # whatever of it a server does not understand: once by group, once by time
-        asked = question(variable, None, time) if self._doubt and time is not None else question(variable, group)
+        by_time = self._doubt >= _ANSWERED and time is not None
+        asked = question(variable, None, time) if by_time else question(variable, group)
         verdict, detail, hint = await self._exchange(pulse, "GET", asked + ("&_ssl=false" if self._plain else ""))
         response = self._response
         there = None
