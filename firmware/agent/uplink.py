@@ -139,13 +139,9 @@ class Uplink:
                 self._log.warning("uplink", verdict + ": " + detail)
             return 0
         status["error"] = verdict + ": " + detail
-        if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE):
-            wait = 0  # the next batch is a smaller one
-        else:
-            wait = self._wait(verdict, hint)
-        self._log.warning(
-            "uplink", "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100)
-        )
+        # the next batch is a smaller one
+        wait = 0 if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE) else self._wait(verdict, hint)
+        self._log.warning("uplink", "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100))
         return wait
 
     async def _send(self, pulse):
