@@ -453,7 +453,7 @@ def test_parameters(cloud, client, token):
 
 
 def test_rate_limits_are_windows_of_the_clock_minute(cloud, clock, client):
-    cloud.limits.per_minute["GET /info"] = 2
+    cloud.limits.per_window["GET /info"] = 2
     try:
         assert [client.call("GET", "/info")[0] for _ in range(2)] == [200, 200]
         refusal = (
@@ -466,7 +466,7 @@ def test_rate_limits_are_windows_of_the_clock_minute(cloud, clock, client):
         assert client.call("GET", "/info")[0] == 200
     finally:
         clock.now = Clock().now
-        cloud.limits.per_minute.clear()
+        cloud.limits.per_window.clear()
 
 
 def test_a_fault_of_its_own_is_a_500_in_the_envelope(cloud, client, monkeypatch, caplog):

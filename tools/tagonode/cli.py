@@ -33,9 +33,7 @@ def simulate(
         typer.Argument(help="A node.toml; left out: BME280, battery and Wi-Fi signal on a Pico W."),
     ] = None,
     nodes: Annotated[int, typer.Option(min=1, max=1000, help="How many nodes to run.")] = 1,
-    board: Annotated[
-        str | None, typer.Option(help=f"Board to stand for: {', '.join(places.boards())}.")
-    ] = None,
+    board: Annotated[str | None, typer.Option(help=f"Board to stand for: {', '.join(places.boards())}.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Stop after so many samples a node.")] = None,
     seconds: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", min=0.001, help="Stop sampling after so many seconds.")
@@ -46,9 +44,7 @@ def simulate(
     ] = None,
     url: Annotated[str | None, typer.Option(help="Send to this server instead of a local TagoIO.")] = None,
     token: Annotated[str | None, typer.Option(help="Device token for --url.")] = None,
-    ca: Annotated[
-        Path | None, typer.Option(metavar="FILE.pem", help="Root certificate(s) for --url.")
-    ] = None,
+    ca: Annotated[Path | None, typer.Option(metavar="FILE.pem", help="Root certificate(s) for --url.")] = None,
     heap: Annotated[
         int | None,
         typer.Option(metavar="KIB", min=64, max=65536, help="The board's heap; left out: the board's own."),
@@ -62,9 +58,7 @@ def simulate(
     ] = None,
     drain: Annotated[
         float,
-        typer.Option(
-            metavar="S", min=0, help="How long to wait for the queue to empty after the last sample."
-        ),
+        typer.Option(metavar="S", min=0, help="How long to wait for the queue to empty after the last sample."),
     ] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="End with one line of JSON on stdout.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the nodes print.")] = False,
@@ -110,6 +104,15 @@ def cloud(
     db: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep data, tokens and CA in and beside this file.")
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Requests a minute that POST /data and GET /data take each, all devices together; more are answered "
+            "429. TagoIO's free plan has 250; left out: any number.",
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="First line: url, ca, account_token, device_token, page as JSON.")
     ] = False,
@@ -120,7 +123,7 @@ def cloud(
     """
     from tagonode.cloud.command import start_cloud_command
 
-    raise typer.Exit(start_cloud_command(port, db, json))
+    raise typer.Exit(start_cloud_command(port, db, json, limit))
 
 
 @app.command(epilog="Example: tagonode spool node.img --json")

@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tagonode.cloud import queries, rules
-from tagonode.cloud.limits import RateLimits
+from tagonode.cloud.limits import AGGREGATE, RateLimits
 from tagonode.cloud.rules import Refused
 from tagonode.cloud.store import Access, Device, Store
 
@@ -142,7 +142,7 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
             raise Refused(401, "Authorization denied")
         if not access.device.active:
             raise Refused(403, "Device is deactivated")
-        limits.take(route, now())
+        limits.take(route, access.device.id, now())
         return access.device
 
     def query_of(request: Request, device: Device, target: str = "", delete: bool = False) -> queries.Query:
@@ -172,7 +172,8 @@ def create_app(store: Store, limits: RateLimits, clock: Callable[[], float] = ti
     @app.get("/data")
     @app.get("/data/{target}")
     async def get_data(request: Request, target: str = "") -> Answer:
-        device = device_of(request, "read", "GET /data")
+        aggregate = request.query_params.get("query") == "aggregate"
+        device = device_of(request, "read", AGGREGATE if aggregate else "GET /data")
         return accepted(await run_in_threadpool(store.select, device, query_of(request, device, target)))
 
     @app.put("/data")

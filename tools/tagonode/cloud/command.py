@@ -9,16 +9,19 @@ import threading
 from pathlib import Path
 
 
-def start_cloud_command(port: int = 0, db: str | Path | None = None, json: bool = False) -> int:
+def start_cloud_command(
+    port: int = 0, db: str | Path | None = None, json: bool = False, limit: int | None = None
+) -> int:
     """Run the stand-in until SIGINT or SIGTERM. Returns the exit status: 0 stopped, 1 could not start.
 
     With `json` the first line on stdout is one object with url, ca (a PEM file's path), account_token,
-    device_token and page (null: there is none yet). `db` keeps data, CA and tokens. Only the main thread may
-    call this.
+    device_token and page (null: there is none yet). `db` keeps data, CA and tokens. `limit`: requests a
+    minute that POST /data and GET /data take each, None for any number. Only the main thread may call this.
     """
     ended = threading.Event()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        from tagonode.cloud.limits import DATA_ROUTES
         from tagonode.cloud.server import LocalCloud
 
         try:
@@ -27,6 +30,8 @@ def start_cloud_command(port: int = 0, db: str | Path | None = None, json: bool 
             print(f"The local TagoIO cannot start: {error}", file=sys.stderr)
             return 1
         with cloud:
+            if limit is not None:
+                cloud.limits.per_window = dict.fromkeys(DATA_ROUTES, limit)
             if json:
                 fields = {
                     "url": cloud.url,

@@ -119,7 +119,7 @@ class LocalCloud:
     `port`, `ntp_port`: 0 for any free one. `db`: the database's file, whose CA and tokens are kept beside it
     and which survives a killed process; without it everything is thrown away by `stop()`. `clock` gives the
     Unix seconds that the API and NTP go by. Raises OSError when a port is taken and ValueError when `db` is
-    no database of ours.
+    no database of ours. `limits`: how many requests a minute are taken, any number unless set, and what came.
     """
 
     def __init__(
