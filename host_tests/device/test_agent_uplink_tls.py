@@ -240,6 +240,19 @@ async def test_without_roots_nothing_is_sent(net, tmp):
     assert "no trusted root" in rig.status["error"]
 
 
+@network(conn(drop(), answer()), conn(NOTHING_THERE, NOTHING_THERE, answer()), tls=False)
+@ROOMY
+async def test_in_the_open_only_as_told(net, tmp):
+    session = Session(net.host, net.port, None, Resolver(lambda: net.dns), SHORT)
+    rig = Rig(tmp, session, samples=1, plain=True)
+    await rig.run()
+    paths = [request["path"] for request in net.requests()]
+    assert paths[0] == paths[3] == "/data?_ssl=false"
+    assert all(path.endswith("&_ssl=false") for path in paths[1:3])
+    assert net.requests()[0]["headers"]["host"] == "localhost"
+    assert rig.spool.queued == 0
+
+
 @network(answer(), dns=nxdomain())
 async def test_a_name_that_is_none(net, tmp):
     rig = Rig(tmp, over(net, host="api.example"), waits=2)

@@ -65,7 +65,7 @@ def test_the_limit_of_an_rp2040():
     assert module.WATCHDOG_MAX_MS == 8388
 
 
-@on_each_board(networks={"field": "secret"}, adc={26: 1.9, 34: 1.9})
+@on_each_board(networks={"field": "PASSWORD-5678"}, adc={26: 1.9, 34: 1.9})
 def test_buses(board, chips):
     module = load(board)
     for name in ("i2c0", "i2c1", "battery", "wifi"):
@@ -78,7 +78,7 @@ def test_buses(board, chips):
         module.bus("uart9")
 
 
-@on_each_board(networks={"field": "secret"})
+@on_each_board(networks={"field": "PASSWORD-5678"})
 def test_wifi(board, chips):
     module = load(board)
     radio = module.wifi()

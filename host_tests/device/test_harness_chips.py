@@ -68,7 +68,7 @@ def test_watchdog(chips):
     assert chips.watchdog()["watchdog_s"] == 8
 
 
-@chips(networks={"field": "secret"})
+@chips(networks={"field": "PASSWORD-5678"})
 @network(dns=a("127.0.0.1"))
 def test_radio_with_the_scripted_network_behind_it(chips, net):
     import time
@@ -77,7 +77,7 @@ def test_radio_with_the_scripted_network_behind_it(chips, net):
 
     radio = WLAN(STA_IF)
     radio.active(True)
-    radio.connect("field", "secret")
+    radio.connect("field", "PASSWORD-5678")
     for _ in range(100):
         if radio.isconnected():
             break
