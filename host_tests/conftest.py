@@ -17,6 +17,9 @@ if "micropython" not in sys.modules:
     # const() is all that device code without I/O needs to run in pytest's own process
     sys.modules["micropython"] = mp_micropython
 
+# no output may hold a token or a password
+pytest_plugins = ("harness.secrets",)
+
 from harness.collector import (  # noqa: E402, F401
     pytest_configure,
     pytest_pycollect_makemodule,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cloud_client import Client
+from harness import commands
 from tagonode.cloud import LocalCloud, limits
 from tagonode.cloud.limits import AGGREGATE, Arrival, RateLimits
 from tagonode.cloud.rules import Refused
@@ -142,8 +143,7 @@ def test_over_https_each_route_is_counted_by_itself():
 
 def test_the_command_takes_a_limit():
     tagonode = Path(sys.executable).parent / "tagonode"
-    said = subprocess.run([tagonode, "cloud", "--help"], capture_output=True, text=True, check=True).stdout
-    assert "--limit" in said
+    assert "--limit" in commands.run(tagonode, "cloud", "--help").stdout
     process = subprocess.Popen([tagonode, "cloud", "--json", "--limit", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cloud_client import Client, trusting
+from harness import commands
 from tagonode.cloud import LocalCloud
 from tagonode.cloud.certificates import CertificateAuthority
 
@@ -39,6 +40,7 @@ class Process:
         """Send a signal; (exit status, rest of stdout, stderr)."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=20)
+        commands.show(out, err)
         return self.process.returncode, out, err
 
 
@@ -116,12 +118,7 @@ def test_the_command_for_people(tmp_path):
 
 def test_a_taken_port_is_said_in_one_line():
     with LocalCloud() as cloud:
-        ended = subprocess.run(
-            [sys.executable, "-c", COMMAND.format(f"port={cloud.port}")],
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
+        ended = commands.run(sys.executable, "-c", COMMAND.format(f"port={cloud.port}"), timeout=20)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert str(cloud.port) in ended.stderr
     assert ended.stderr.count("\n") == 1

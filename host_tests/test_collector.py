@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from harness import commands
 
 HOST_TESTS = Path(__file__).resolve().parent
 RUNTIMES = ("cpython", "micropython")
@@ -181,18 +182,13 @@ Outcomes = dict[str, tuple[str, str]]
 def run_pytest(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess, Outcomes]:
     """Run pytest with the collector in `folder`; gives {item name: (outcome, all its text)} besides."""
     report = folder / "report.xml"
-    ran = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-p", "harness.collector", "-p", "no:hypothesispytest"),
-            *("--rootdir", str(folder), "--junitxml", str(report), "-o", "junit_logging=all", "-q"),
-            *arguments,
-        ],
+    ran = commands.run(
+        *(sys.executable, "-m", "pytest", "-p", "harness.collector", "-p", "no:hypothesispytest"),
+        *("--rootdir", folder, "--junitxml", report, "-o", "junit_logging=all", "-q"),
+        *arguments,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(HOST_TESTS), "PYTEST_ADDOPTS": "", "PYTEST_XDIST_WORKER": ""},
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
     outcomes = {}
     for case in ET.parse(report).iter("testcase") if report.exists() else ():
@@ -354,14 +350,11 @@ def test_another_interpreter_can_be_chosen(tmp_path):
     other = tmp_path / "other"
     other.write_text("#!/bin/sh\necho another interpreter\nexit 7\n")
     other.chmod(0o755)
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "harness.collector", "--rootdir", str(tmp_path), "-q"],
+    ran = commands.run(
+        *(sys.executable, "-m", "pytest", "-p", "harness.collector", "--rootdir", tmp_path, "-q"),
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(HOST_TESTS), "MICROPYTHON": str(other)},
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
     assert "MicroPython ended with exit status 7" in ran.stdout
     assert "another interpreter" in ran.stdout

@@ -1,9 +1,9 @@
 """Every module that goes to a board imports on real MicroPython, alone, in a small heap, touching nothing."""
 
 import os
-import subprocess
 
 import pytest
+from harness import commands
 from harness.bytecode import Bytecode
 from harness.places import HOST_TESTS, REPOSITORY
 from harness.runners import interpreter
@@ -29,13 +29,10 @@ def path(tmp_path_factory) -> str:
 @pytest.mark.parametrize("module", module_names())
 def test_imports(path, module):
     heap = WHOLE_NODE if module == "agent.assemble" else SMALL
-    ran = subprocess.run(
-        [interpreter(), "-X", f"heapsize={heap}K", "-c", f"import {module}"],
+    ran = commands.run(
+        *(interpreter(), "-X", f"heapsize={heap}K", "-c", f"import {module}"),
         env={**os.environ, "MICROPYPATH": path},
-        capture_output=True,
-        text=True,
         timeout=30,
-        check=False,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", ""), f"{module} with a heap of {heap}K"
 

@@ -16,6 +16,7 @@ import libfaketime
 
 import pytest
 from foreign_server import foreign_server
+from harness import commands
 
 TAGONODE = Path(sys.executable).parent / "tagonode"
 TOKEN = "0c0ffee0-1234-4567-89ab-feedfacebeef"
@@ -24,13 +25,7 @@ FAST = ("--sample-every", "0.1", "--upload-every", "0.3", "--json")
 
 def run(*arguments: object, env: dict | None = None) -> tuple[int, dict, str]:
     """(exit status, the closing JSON, everything else that was said)."""
-    done = subprocess.run(
-        [str(TAGONODE), "simulate", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **(env or {})},
-    )
+    done = commands.run(TAGONODE, "simulate", *arguments, timeout=120, env={**os.environ, **(env or {})})
     lines = done.stdout.splitlines()
     result = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
     return done.returncode, result, done.stdout + done.stderr
@@ -159,10 +154,9 @@ def test_killed_twenty_times_it_loses_nothing(tmp_path):
                 text=True,
                 start_new_session=True,
             )
-            assert process.stdout is not None
             if chance.random() < 0.75:
                 # while it samples and sends; the others die while the command starts and fills the flash
-                assert any("info clock: set by" in line for line in process.stdout), f"seed {seed}"
+                assert any("info clock: set by" in line for line in commands.lines(process.stdout)), f"seed {seed}"
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(chance.uniform(0, 0.8))
             os.killpg(process.pid, signal.SIGKILL)
@@ -314,13 +308,12 @@ def test_one_flash_serves_one_run_at_a_time(tmp_path):
         text=True,
     )
     try:
-        assert first.stdout is not None
-        assert any("info clock: set by" in line for line in first.stdout)
+        assert any("info clock: set by" in line for line in commands.lines(first.stdout))
         with foreign_server(tmp_path) as server:
             status, _, said = run("--flash", flash, "--url", server.url, "--token", TOKEN, "--ca", server.ca_file)
     finally:
         first.terminate()
-        first.communicate()
+        commands.show(*first.communicate())
     assert status == 2 and "is in use by another run" in said
 
 
@@ -332,10 +325,10 @@ def test_sigterm_leaves_nothing_behind(tmp_path):
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
-    assert process.stderr is not None
-    assert any("info clock: set by" in line for line in process.stderr)
+    assert any("info clock: set by" in line for line in commands.lines(process.stderr))
     process.terminate()
-    out, _ = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=30)
+    commands.show(out, err)
     assert json.loads(out.splitlines()[-1])["interrupted"] is True
     assert list(tmp_path.iterdir()) == []
 
@@ -351,12 +344,12 @@ def test_a_missing_interpreter_is_named():
     [
         (("--sample-every", "0"), "sample.every: 0.0 is out of range: give at least 0.02"),
         (("--samples", "1", "--for", "1"), "--samples and --for exclude each other"),
-        (("--token", "x"), "--token and --ca go with --url"),
+        (("--token", TOKEN), "--token and --ca go with --url"),
         (("--url", "https://localhost:1", "--ca", "x"), "--url needs --token"),
-        (("--url", "https://localhost:1", "--token", "x"), "--url needs --ca"),
-        (("--url", "http://localhost:1", "--token", "x", "--ca", "x"), "give https://HOST[:PORT]"),
-        (("--url", "https://localhost:1", "--token", "x", "--ca", "no-such.pem"), "No such file"),
-        (("--url", "https://localhost:1", "--token", "x", "--ca", "README.md"), "no PEM certificate"),
+        (("--url", "https://localhost:1", "--token", TOKEN), "--url needs --ca"),
+        (("--url", "http://localhost:1", "--token", TOKEN, "--ca", "x"), "give https://HOST[:PORT]"),
+        (("--url", "https://localhost:1", "--token", TOKEN, "--ca", "no-such.pem"), "No such file"),
+        (("--url", "https://localhost:1", "--token", TOKEN, "--ca", "README.md"), "no PEM certificate"),
         (("--board", "pico"), "did you mean 'pico_w'?"),
         (("no-such.toml",), "no-such.toml: no such file"),
         (("--flash", "no/such/folder.img"), "there is no folder no/such: make it first"),
