@@ -94,6 +94,23 @@ async def test_a_success_begins_from_the_start(tmp):
     assert rig.spool.queued == 0
 
 
+THROTTLED = (
+    # (Retry-After in seconds or None, milliseconds without and with all of the jitter)
+    (8, 8000, 68000),
+    (3600, 3600000, 3660000),
+    (None, 20000, 80000),  # the rig's clock stands at 40 s past the minute
+)
+
+
+@pytest.mark.parametrize("hint, least, most", THROTTLED)
+@ROOMY
+async def test_a_herd_that_was_turned_away_comes_back_spread_over_a_minute(tmp, hint, least, most):
+    rig = Rig(tmp, Scripted(None), samples=0)
+    waits = [rig.uplink._wait(verdicts.THROTTLED, hint) for _ in range(300)]
+    assert least <= min(waits) < least + 3000
+    assert most - 3000 < max(waits) <= most
+
+
 async def test_waits_for_the_link_then_for_the_time(tmp):
     rig = Rig(tmp, Scripted(None))
     rig.link.up.clear()

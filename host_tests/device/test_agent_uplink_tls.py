@@ -193,6 +193,7 @@ async def test_a_warning_is_an_acceptance_and_is_said(net, tmp):
     assert rig.seen == []
     assert rig.spool.counters == (6, 6, 0, 0, 0, 0)
     assert rig.status["verdict"] == verdicts.ACCEPTED_WITH_WARNING
+    assert rig.status["warning"] == "Variable name was changed"
     assert "Variable name was changed" in rig.console.text()
 
 
