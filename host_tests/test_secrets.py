@@ -192,6 +192,11 @@ def test_a_leak_in_any_output_fails_and_is_named_but_not_shown(tmp_path, workers
     assert ", 5 passed" in ran.stdout
     named = leaks_named(ran.stdout)
     assert {test for test, _, _ in named if "clean" in test} == set()
+    # what a test printed is not held against its teardown once more
+    assert {test for test in LEAKS if f"ERROR test_host.py::{test} " in ran.stdout} == {
+        "test_fixture",
+        "test_fixture_at_the_end",
+    }
     assert {(test, where) for test, where, _ in named} >= set(LEAKS.items())
     for runtime in ("cpython", "micropython"):
         for test, where in DEVICE_LEAKS.items():
