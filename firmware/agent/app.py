@@ -51,10 +51,10 @@ class Node:
         self.uplink = uplink
         self.sampler = sampler
 
-    def committed(self) -> None:
-        """A sample is on flash, or the run is over."""
+    def committed(self, urgent: bool) -> None:
+        """A sample is on flash. urgent: it is to be sent at once, for an alarm or because the run is over."""
         self._changed.set()
-        if self._enough and self.spool.samples_queued >= self._enough or self.sampler.over.is_set():
+        if urgent or self._enough and self.spool.samples_queued >= self._enough:
             self.uplink.flush.set()
 
     def report(self) -> None:

@@ -29,16 +29,40 @@ def load_board(name: str):
 
 
 def load_sensor(row: dict, board) -> Sensor:
-    """The sensor that a row of the settings describes: {"driver", "bus", "address"?, "channels"}.
+    """The sensor that a row of the settings describes: {"driver", "bus", "address"?, "every"?, "options"?, "channels"}.
 
     Its module is imported here, so a driver that is not on the board raises ImportError now and not in a year.
     """
     name = row["driver"]
     module = "drivers." + name
     __import__(module)
-    driver = getattr(sys.modules[module], name.upper())
-    channels = tuple([tuple(channel) for channel in row["channels"]])
-    return Sensor(name, driver, board, row["bus"], row.get("address"), channels)
+    channels = tuple([tuple(channel[:3]) for channel in row["channels"]])
+    driver = driver_class(sys.modules[module], name)
+    return Sensor(
+        name, driver, board, row["bus"], row.get("address"), channels, row.get("every", 0), row.get("options")
+    )
+
+
+def driver_class(module, name: str):
+    """The class that a driver's module is named after: bme280.py has BME280, pulse_counter.py has PulseCounter."""
+    wanted = name.replace("_", "")
+    for each in dir(module):
+        if each.lower() == wanted:
+            return getattr(module, each)
+    raise ImportError("drivers/%s.py has no class of that name" % name)
+
+
+def load_pipeline(config: dict, log):
+    """What the settings do with readings before they are stored, None when that is nothing."""
+    rows = []
+    for sensor in config["sensors"]:
+        rows.extend(sensor["channels"])
+    derived = config.get("derived", ())
+    if not derived and all([len(row) < 4 for row in rows]):
+        return None
+    from agent.pipeline import Pipeline
+
+    return Pipeline(rows, derived, log)
 
 
 def assemble() -> Node:
@@ -67,9 +91,12 @@ def assemble() -> Node:
     buffer = bytearray(BUFFER)
     sensors = [load_sensor(row, board) for row in config["sensors"]]
     gc.collect()
+    pipeline = load_pipeline(config, journal)
     channels = []
     for sensor in sensors:
         channels.extend(sensor.channels)
+    if pipeline:
+        channels = pipeline.channels
     spool = Spool(
         _QUEUE,
         tuple(channels),
@@ -84,6 +111,8 @@ def assemble() -> Node:
     node = Node(config, board, journal, clock, link, spool)
     uplink = Uplink(spool, session, clock, link, config, node.status, journal, board.unique_id(), buffer)
     every, samples, time_ms = config["sample.every"], config["run.samples"], config["run.time"]
-    node.attach(resolver, uplink, Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed))
+    node.attach(
+        resolver, uplink, Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed, pipeline)
+    )
     journal.info("app", "TagoNode on %s, %d readings queued" % (config["board"], spool.queued))
     return node

@@ -18,24 +18,28 @@ class Sensor:
     """A driver's instance, made when it is first used.
 
     name: as in the settings; driver: its class; bus: what the board calls its bus; address: on that bus, None for the
-    driver's own; channels: (variable, unit, decimals) each.
+    driver's own; channels: (variable, unit, decimals) each; every_ms: its interval, 0 for everybody's; options: what
+    else its driver is told, a dict.
     """
 
-    def __init__(self, name: str, driver, board, bus: str, address, channels: tuple):
+    def __init__(self, name: str, driver, board, bus: str, address, channels: tuple, every_ms: int = 0, options=None):
         self.name = name
         self.channels = channels
+        self.every_ms = every_ms
         self.problem = ""
         self._driver = driver
         self._board = board
         self._bus = bus
         self._address = address
+        self._options = options or {}
         self._chip = None
 
     def start(self) -> int:
         """Begin a conversion; milliseconds until it is done. Raises what the driver raises."""
         if self._chip is None:
             bus = self._board.bus(self._bus)
-            self._chip = self._driver(bus) if self._address is None else self._driver(bus, self._address)
+            where = (bus,) if self._address is None else (bus, self._address)
+            self._chip = self._driver(*where, **self._options)
         return self._chip.start()
 
     def read(self) -> tuple:
@@ -51,27 +55,30 @@ class Sampler:
     """sensors: list of Sensor; spool and clock: where samples and their times go and come from.
 
     samples and time_ms end the run after so many samples, or so much time, 0 for never. `over` is set at that end;
-    committed() is called after every sample.
+    committed(urgent) is called after every sample. pipeline: what readings pass through (agent.pipeline), or None.
     """
 
-    def __init__(self, sensors, spool, clock, every_ms, samples, time_ms, log, committed):
+    def __init__(self, sensors, spool, clock, every_ms, samples, time_ms, log, committed, pipeline=None):
         self.over = asyncio.Event()
         self.errors = 0
         self._sensors = sensors
         self._spool = spool
         self._clock = clock
-        self._every_ms = every_ms
+        self._pipeline = pipeline
+        # a grid an interval: [interval, the point before, the next point]
+        self._grids = [[every, None, 0] for every in {sensor.every_ms or every_ms for sensor in sensors}]
+        self._default_ms = every_ms
         self._left = samples
         self._end = clock.mono() + time_ms if time_ms else 0
         self._log = log
         self._committed = committed
-        self._values = [None] * sum([len(sensor.channels) for sensor in sensors])
+        count = len(pipeline.channels) if pipeline else sum([len(sensor.channels) for sensor in sensors])
+        self._values = [None] * count
 
     async def run(self, pulse) -> None:
         """Sample on the grid until the run is over."""
-        due = None
         while not self.over.is_set():
-            after = self._next(due)
+            after = self._next()
             until = min(after, self._end) if self._end else after
             left = until - self._clock.mono()
             if left > _LOOK_MS:
@@ -81,32 +88,41 @@ class Sampler:
             await pulse.sleep(left)
             if until != after:
                 break
-            due = after
+            due = []
+            for grid in self._grids:
+                if grid[2] == after:
+                    grid[1] = after
+                    due.append(grid[0])
             mono = self._clock.mono()
-            if await self._measure(pulse) and self._commit(mono) and self._left:
+            if await self._measure(pulse, due) and self._commit(mono) and self._left:
                 self._left -= 1
                 if not self._left:
                     break
         self.over.set()
-        self._committed()
+        self._committed(True)
 
-    def _next(self, last):
-        """Milliseconds since boot of the next point of the grid that is still ahead: whole multiples of the interval
-        in time of day once that is known, so that a fleet samples at the same moments."""
+    def _next(self):
+        """Milliseconds since boot of the next point of a grid that is still ahead: whole multiples of the interval in
+        time of day once that is known, so that a fleet samples at the same moments."""
         mono = self._clock.mono()
         now = self._clock.now()
-        phase = (mono if now is None else now) % self._every_ms
-        due = mono + self._every_ms - phase
-        # a clock that was set back or forth between two points must not put two samples into one interval
-        if last is not None and due - last < self._every_ms // 2:
-            due += self._every_ms
-        return due
+        for grid in self._grids:
+            every, last, _ = grid
+            due = mono + every - (mono if now is None else now) % every
+            # a clock that was set back or forth between two points must not put two samples into one interval
+            if last is not None and due - last < every // 2:
+                due += every
+            grid[2] = due
+        return min([grid[2] for grid in self._grids])
 
-    async def _measure(self, pulse):
-        """Fill the values from all sensors. False when not one of them gave a reading."""
+    async def _measure(self, pulse, due):
+        """Fill the values from the sensors whose interval is among `due`. False when there is nothing to store."""
         wait = 0
         started = []
-        for sensor in self._sensors:
+        sensors = self._sensors
+        if len(self._grids) > 1:
+            sensors = [sensor for sensor in sensors if (sensor.every_ms or self._default_ms) in due]
+        for sensor in sensors:
             pulse.beat()
             try:
                 wait = max(wait, min(int(sensor.start()), _LONGEST_CONVERSION_MS))
@@ -140,6 +156,9 @@ class Sampler:
             if sensor.problem and not wrong:
                 self._log.info("sampler", sensor.name + " works again")
                 sensor.problem = ""
+        if self._pipeline and some:
+            self._pipeline.run(values, self._clock.mono() if self._clock.now() is None else self._clock.now())
+            some = values.count(None) < len(values)
         return some
 
     def _failed(self, sensor, error):
@@ -156,5 +175,5 @@ class Sampler:
         except (SpoolError, ValueError) as error:
             self._log.error("spool", "sample not stored: " + str(error))
             return False
-        self._committed()
+        self._committed(self._pipeline is not None and self._pipeline.urgent)
         return True

@@ -67,11 +67,7 @@ def problem(row: tuple, value):
     if kind == TEXT:
         if not isinstance(value, str):
             return "has to be a text"
-        return (
-            None
-            if low <= len(value) <= high
-            else "has to have " + str(low) + " to " + str(high) + " characters"
-        )
+        return None if low <= len(value) <= high else "has to have " + str(low) + " to " + str(high) + " characters"
     if isinstance(value, bool) or not isinstance(value, int):
         return "has to be a whole number"
     return None if low <= value <= high else "has to be from " + str(low) + " to " + str(high)

@@ -105,8 +105,6 @@ class Supervisor:
             if not late:
                 self._feed()
             elif late != silent:
-                self._log.error(
-                    "watchdog", "no progress in " + ", ".join(late) + ": leaving it to the watchdog"
-                )
+                self._log.error("watchdog", "no progress in " + ", ".join(late) + ": leaving it to the watchdog")
             silent = late
             await asyncio.sleep_ms(_LOOK_MS)

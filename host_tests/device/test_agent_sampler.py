@@ -7,7 +7,9 @@ from agentworld import Console, Enough, Pulse, World
 import pytest
 from agent import clock
 from agent.log import Log
+from agent.pipeline import Pipeline
 from agent.sampler import Sampler, Sensor
+from harness import heap
 from spool import Spool, SpoolError
 
 BUILD_S = 1767225600  # 2026-01-01T00:00:00Z
@@ -53,7 +55,9 @@ class Spooled:
 class Rig:
     """A sampler over these chips, one channel each unless `channels` says how many."""
 
-    def __init__(self, *chips, every=60000, samples=0, time_ms=0, spool=None, at_sleep=None, channels=None):
+    def __init__(
+        self, *chips, every=60000, samples=0, time_ms=0, spool=None, at_sleep=None, channels=None, own=(), pipeline=None
+    ):
         self.world = World()
         self.world.install(clock)
         self.console = Console()
@@ -65,12 +69,18 @@ class Rig:
         for i, chip in enumerate(chips):
             rows = tuple([(f"v{i}_{k}", "", 2) for k in range(counts[i])])
             sensors.append(Sensor("chip" + str(i), lambda bus, chip=chip: chip, Board(), "i2c0", None, rows))
+        for sensor, every_ms in zip(sensors, own):
+            sensor.every_ms = every_ms
         self.commits = 0
-        self.sampler = Sampler(sensors, self.spool, self.clock, every, samples, time_ms, log, self._committed)
+        self.urgent = []
+        self.sampler = Sampler(
+            sensors, self.spool, self.clock, every, samples, time_ms, log, self._committed, pipeline and pipeline(log)
+        )
         self.pulse = Pulse(self.world, at_sleep and (lambda ms: at_sleep(self)))
 
-    def _committed(self):
+    def _committed(self, urgent):
         self.commits += 1
+        self.urgent.append(urgent)
 
     def set_time(self, unix_ms):
         self.clock.set(unix_ms, self.world.ticks_ms(), clock.SYNCED)
@@ -82,6 +92,7 @@ class Rig:
         return [values[index] for values, _, _ in self.spool.samples]
 
 
+@heap("256K")
 @pytest.mark.parametrize("every", (20, 1000, 60000, 3600000, DAY_MS))
 async def test_on_the_grid_from_boot_without_a_clock(every):
     rig = Rig(Chip((1,)), every=every, samples=5)
@@ -147,6 +158,7 @@ async def test_the_time_is_that_of_the_point_not_of_the_end_of_the_conversion():
     assert [mono for _, _, mono in rig.spool.samples] == [10000, 20000]
 
 
+@heap("256K")
 @pytest.mark.parametrize("time_ms, taken", ((999, 0), (1000, 1), (3500, 3), (200000, 200)))
 async def test_a_run_of_so_much_time(time_ms, taken):
     rig = Rig(Chip((1,)), every=1000, time_ms=time_ms)
@@ -306,3 +318,56 @@ async def test_a_bus_that_the_board_has_not_is_said_and_harms_nobody():
     assert rig.column(0) == [1, 1]
     assert rig.column(1) == [None, None]
     assert rig.console.text().count("this board has no bus i2c7") == 1
+
+
+async def test_each_sensor_on_the_grid_of_its_own_interval():
+    rig = Rig(Chip((1,)), Chip((2,)), Chip((3,)), every=60000, own=(0, 90000, 120000), samples=8)
+    rig.set_time(BUILD_S * 1000 + 5000)
+    await rig.run()
+    assert [(values, time - BUILD_S * 1000) for values, time, _ in rig.spool.samples] == [
+        ([1, None, None], 60000),
+        ([None, 2, None], 90000),
+        ([1, None, 3], 120000),
+        ([1, 2, None], 180000),
+        ([1, None, 3], 240000),
+        ([None, 2, None], 270000),
+        ([1, None, None], 300000),
+        ([1, 2, 3], 360000),
+    ]
+
+
+async def test_a_sensor_that_is_not_due_is_not_asked():
+    asked = []
+
+    class Counting(Chip):
+        def start(self):
+            asked.append(self)
+            return 0
+
+    often, seldom = Counting((1,)), Counting((2,))
+    rig = Rig(often, seldom, every=10000, own=(0, 30000), samples=6)
+    await rig.run()
+    assert (asked.count(often), asked.count(seldom)) == (6, 2)
+
+
+async def test_a_sensor_in_trouble_that_is_not_due_stays_in_trouble():
+    rig = Rig(Chip((1,)), Chip(OSError(5), OSError(5), (2,)), every=10000, own=(0, 20000), samples=6)
+    await rig.run()
+    text = rig.console.text()
+    assert text.count("warning sampler: chip1: ") == 1
+    assert text.count("chip1 works again") == 1
+
+
+async def test_what_the_pipeline_holds_back_is_no_sample():
+    rows = [["v0_0", "", 2, {"filters": [["delta", 1, 9999999]], "alarm": [5, None, 0]}]]
+    readings = [(1,), (1.5,), (2,), (2.5,), (9,), (9.5,), (3,)]
+    rig = Rig(Chip(*readings), samples=4, every=1000, pipeline=lambda log: Pipeline(rows, [], log))
+    await rig.run()
+    assert [(values, mono) for values, _, mono in rig.spool.samples] == [
+        ([1, None], 1000),
+        ([2, None], 3000),
+        ([9, 1], 5000),
+        ([3, 0], 7000),
+    ]
+    # an alarm's beginning and end are sent at once, as is what there is at the end of the run
+    assert rig.urgent == [False, False, True, True, True]

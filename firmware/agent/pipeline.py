@@ -1,0 +1,228 @@
+"""What becomes of a reading between its sensor and the queue. On a board only when its settings ask for it.
+
+Each channel has its steps, in this order: polynomial, scale and offset (calibration); minimum and maximum (range
+check); the alarm's look; then the filters in the order in which the settings name them:
+
+    ("median", n)             the median of the last n readings
+    ("average", n)            the mean of the last n readings
+    ("window", what, ms)      one reading at the end of each window of the clock: min, max, mean, last or sum
+    ("delta", by, ms)         only what differs by so much from what was reported last, and one every `ms` all the same
+
+Derived channels (agent.derived) are made of calibrated readings and have steps of their own. A step that has nothing
+to report gives None. Texts and booleans pass unchanged.
+"""
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _calibration(steps):
+    polynomial = tuple(steps.get("polynomial", ()))
+    scale = steps.get("scale", 1)
+    offset = steps.get("offset", 0)
+    low = steps.get("minimum")
+    high = steps.get("maximum")
+
+    def step(value):
+        if polynomial:
+            x, value = value, 0
+            for coefficient in reversed(polynomial):
+                value = value * x + coefficient
+        value = value * scale + offset
+        if low is not None and value < low or high is not None and value > high:
+            raise ValueError("%s is not within %s and %s" % (value, low, high))
+        return value
+
+    return step
+
+
+def _last(n):
+    """A list that keeps the last n readings given to it."""
+    kept = []
+
+    def keep(value):
+        if len(kept) == n:
+            kept.pop(0)
+        kept.append(value)
+        return kept
+
+    return keep
+
+
+def _median(n):
+    keep = _last(n)
+
+    def step(value, now):
+        ranked = sorted(keep(value))
+        middle = len(ranked) // 2
+        return ranked[middle] if len(ranked) & 1 else (ranked[middle - 1] + ranked[middle]) / 2
+
+    return step
+
+
+def _average(n):
+    keep = _last(n)
+
+    def step(value, now):
+        kept = keep(value)
+        return sum(kept) / len(kept)
+
+    return step
+
+
+def _window(what, every_ms):
+    began = count = total = low = high = 0
+
+    def step(value, now):
+        nonlocal began, count, total, low, high
+        # a window ends with its last millisecond, so that a reading on the grid belongs to the one that it ends
+        window = (now - 1) // every_ms
+        ended = None
+        if count and window != began:
+            ended = low if what == "min" else high if what == "max" else total
+            if what == "mean":
+                ended = total / count
+            count = 0
+        if not count:
+            began = window
+            total = 0
+            low = high = value
+        count += 1
+        total = value if what == "last" else total + value
+        low = min(low, value)
+        high = max(high, value)
+        return ended
+
+    return step
+
+
+def _delta(by, every_ms):
+    reported = at = None
+
+    def step(value, now):
+        nonlocal reported, at
+        if reported is None or abs(value - reported) >= by or not 0 <= now - at < every_ms:
+            reported = value
+            at = now
+            return value
+        return None
+
+    return step
+
+
+FILTERS = {"median": _median, "average": _average, "window": _window, "delta": _delta}
+
+
+class _Alarm:
+    """above, below: limits or None; hysteresis: how far back within them a reading has to come to end the alarm.
+    state: 1 above, -1 below, 0 neither."""
+
+    def __init__(self, above, below, hysteresis):
+        self._above = above
+        self._below = below
+        self._hysteresis = hysteresis
+        self.state = 0
+
+    def look(self, value) -> bool:
+        """Whether the state changes with this reading."""
+        was = self.state
+        back = self._hysteresis
+        if self._above is not None and value > self._above - (back if was > 0 else 0):
+            self.state = 1
+        elif self._below is not None and value < self._below + (back if was < 0 else 0):
+            self.state = -1
+        else:
+            self.state = 0
+        return self.state != was
+
+
+class Pipeline:
+    """sensors: their channels as rows [variable, unit, decimals, {steps}], in the order of the values; derived: rows
+    {"kind", "from": [indexes of values], "options", "channel": a row as above}.
+
+    `channels` are those of the spool, (variable, unit, decimals) each: the sensors', the derived ones, then one of -1,
+    0, 1 for each alarm, named after its channel.
+    """
+
+    def __init__(self, rows: list, derived: list, log):
+        self._log = log
+        self._derived = []
+        if derived:
+            from agent.derived import FORMULAS
+
+            for row in derived:
+                self._derived.append((FORMULAS[row["kind"]], row["from"], row.get("options", {})))
+                rows = rows + [row["channel"]]
+        self.channels = [tuple(row[:3]) for row in rows]
+        self._first_derived = len(rows) - len(derived)
+        self._out = set()  # indexes of channels whose reading is out of range
+        self._steps = []  # (calibration or None, alarm or None, index of its state, filters)
+        for row in rows:
+            steps = row[3] if len(row) > 3 else {}
+            calibration = alarm = None
+            place = 0
+            for key in ("polynomial", "scale", "offset", "minimum", "maximum"):
+                if key in steps:
+                    calibration = _calibration(steps)
+            if "alarm" in steps:
+                alarm = _Alarm(*steps["alarm"])
+                place = len(self.channels)
+                self.channels.append((row[0] + "_alarm", "", 0))
+            filters = [FILTERS[each[0]](*each[1:]) for each in steps.get("filters", ())]
+            self._steps.append((calibration, alarm, place, filters))
+        self.urgent = False  # an alarm began or ended with the last values
+
+    def run(self, values: list, now: int) -> None:
+        """Turn what the sensors gave into what is queued, in place. now: milliseconds, of the clock if it is known."""
+        self.urgent = False
+        first = self._first_derived
+        for index in range(first, len(values)):
+            values[index] = None
+        for index in range(len(self._steps)):
+            if index >= first:
+                values[index] = self._derive(self._derived[index - first], values)
+            self._calibrate(index, values)
+        for index in range(len(self._steps)):
+            if _is_number(values[index]):
+                values[index] = self._filter(index, values[index], now, values)
+
+    def _calibrate(self, index, values):
+        calibration = self._steps[index][0]
+        value = values[index]
+        if calibration and _is_number(value):
+            try:
+                values[index] = calibration(value)
+                self._out.discard(index)
+            except (ValueError, ArithmeticError) as error:
+                values[index] = None
+                if index not in self._out:
+                    # said once, not every minute for a year
+                    self._out.add(index)
+                    self._log.warning("sampler", self.channels[index][0] + ": " + str(error))
+
+    def _derive(self, row, values):
+        formula, inputs, options = row
+        readings = [values[index] for index in inputs]
+        for reading in readings:
+            if not _is_number(reading):
+                return None
+        try:
+            return formula(*readings, **options)
+        except (ValueError, ArithmeticError):
+            return None  # outside of what the formula is made for
+
+    def _filter(self, index, value, now, values):
+        _, alarm, place, filters = self._steps[index]
+        changed = alarm is not None and alarm.look(value)
+        reported = value
+        for step in filters:
+            reported = step(reported, now)
+            if reported is None:
+                break
+        if changed:
+            self.urgent = True
+            values[place] = alarm.state
+            if reported is None:
+                return value  # an alarm comes with the reading that raised it
+        return reported
