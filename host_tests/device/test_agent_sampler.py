@@ -92,7 +92,7 @@ class Rig:
         return [values[index] for values, _, _ in self.spool.samples]
 
 
-@heap("256K")
+@heap("512K")
 @pytest.mark.parametrize("every", (20, 1000, 60000, 3600000, DAY_MS))
 async def test_on_the_grid_from_boot_without_a_clock(every):
     rig = Rig(Chip((1,)), every=every, samples=5)
