@@ -3,8 +3,12 @@
 import asyncio
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable
+
+_SEGMENTS = struct.Struct("=136xII")  # linux/tcp.h, struct tcp_info: tcpi_segs_out, tcpi_segs_in
+_CHUNK = 65536
 
 
 class CountingRelay:
@@ -12,16 +16,39 @@ class CountingRelay:
 
     `up` and `down` count the bytes from and to the boards, `connections` what was accepted. A side that closes
     closes the other. unreachable(): called when the target cannot be connected to; a relay cannot refuse a
-    connection the way its target does. Raises OSError when it cannot listen there.
+    connection the way its target does.
+
+    `segments_up` and `segments_down` count the TCP segments of connections that have ended, bare acknowledgements
+    included; they stay 0 where the system does not tell (it does on Linux).
+    delay_acks: how what comes from the boards is acknowledged: True late, as servers do (on Linux up to 40 ms, sooner
+    with an answer or at the second full segment), so that a client that waits for acknowledgements pays for it as it
+    would out there; False at once; None as the system likes. mss: bytes of the longest segment either side of a
+    board's connection sends, 1460 on Ethernet and Wi-Fi; None for loopback's own, which holds anything.
+    Raises OSError when it cannot listen there, or when the system has no such options.
     """
 
     def __init__(
-        self, listen: tuple[str, int], target: tuple[str, int], unreachable: Callable[[], object] = lambda: None
+        self,
+        listen: tuple[str, int],
+        target: tuple[str, int],
+        unreachable: Callable[[], object] = lambda: None,
+        delay_acks: bool | None = None,
+        mss: int | None = None,
     ):
         self._unreachable = unreachable
+        self._delay_acks = delay_acks
         self.up = self.down = self.connections = 0
+        self.segments_up = self.segments_down = 0
         self._target = target
         self._socket = socket.create_server(listen)
+        try:
+            self._acknowledge(self._socket)
+            if mss is not None:
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)  # accepted ones inherit it
+        except (OSError, AttributeError) as error:
+            self._socket.close()
+            raise OSError(f"delay_acks and mss need Linux, mss at least 88: {error}") from None
+        self._socket.setblocking(False)
         self.address = self._socket.getsockname()[:2]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
@@ -42,50 +69,89 @@ class CountingRelay:
 
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
-        self._links: set[asyncio.Task] = set()
-        server = await asyncio.start_server(self._accept, sock=self._socket)
+        links: set[asyncio.Task] = set()
+
+        async def accept() -> None:
+            while True:
+                try:
+                    board, _ = await self._loop.sock_accept(self._socket)
+                except OSError:  # gone again, or no descriptor is free
+                    await asyncio.sleep(0.1)
+                    continue
+                self.connections += 1
+                link = asyncio.ensure_future(self._link(board))
+                links.add(link)
+                link.add_done_callback(links.discard)
+
+        accepting = asyncio.ensure_future(accept())
         self._ready.set()
         await self._stop.wait()
-        server.close()
-        for link in self._links:
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
+        tasks = [accepting, *links]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._socket.close()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._links.add(task)
-        try:
-            there = await asyncio.open_connection(*self._target)
-        except OSError:
-            self._unreachable()
-            writer.transport.abort()
-            self._links.discard(task)
-            return
-        try:
-            for one in (writer, there[1]):
-                one.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            pumps = [
-                asyncio.ensure_future(self._pump(reader, there[1], "up")),
-                asyncio.ensure_future(self._pump(there[0], writer, "down")),
-            ]
+    async def _link(self, board: socket.socket) -> None:
+        """Carry one connection to its end."""
+        with board:
             try:
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for pump in pumps:
-                    pump.cancel()
-                await asyncio.gather(*pumps, return_exceptions=True)
-        except asyncio.CancelledError:
-            pass  # the relay stops; asyncio's own callback would print a traceback
-        finally:
-            for one in (writer, there[1]):
-                one.close()
-            self._links.discard(task)
+                server = await self._connect()
+            except OSError:
+                self._unreachable()
+                return
+            with server:
+                pumps = [
+                    asyncio.ensure_future(self._pump(board, server, "up")),
+                    asyncio.ensure_future(self._pump(server, board, "down")),
+                ]
+                try:
+                    await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for pump in pumps:
+                        pump.cancel()
+                    await asyncio.gather(*pumps, return_exceptions=True)
+                    self._count_segments(board)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counter: str) -> None:
+    async def _connect(self) -> socket.socket:
+        """A connection to the first of the target's addresses that takes one. Raises OSError."""
+        failure = OSError("no address")
+        for family, kind, protocol, _, address in await self._loop.getaddrinfo(*self._target, type=socket.SOCK_STREAM):
+            server = socket.socket(family, kind, protocol)
+            server.setblocking(False)
+            try:
+                await self._loop.sock_connect(server, address)
+                return server
+            except OSError as error:
+                failure = error
+                server.close()
+            except asyncio.CancelledError:
+                server.close()
+                raise
+        raise failure
+
+    async def _pump(self, source: socket.socket, sink: socket.socket, counter: str) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
+            sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while True:
+                # the system leaves either way of acknowledging by itself, so it is chosen anew around every read
+                if counter == "up":
+                    self._acknowledge(source)
+                data = await self._loop.sock_recv(source, _CHUNK)
+                if counter == "up":
+                    self._acknowledge(source)
+                if not data:
+                    return
                 setattr(self, counter, getattr(self, counter) + len(data))
-                writer.write(data)
-                await writer.drain()
+                await self._loop.sock_sendall(sink, data)
+
+    def _acknowledge(self, board: socket.socket) -> None:
+        if self._delay_acks is not None:
+            board.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, not self._delay_acks)
+
+    def _count_segments(self, board: socket.socket) -> None:
+        with contextlib.suppress(OSError, AttributeError, struct.error):
+            info = board.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SEGMENTS.size)
+            down, up = _SEGMENTS.unpack(info)
+            self.segments_up += up
+            self.segments_down += down
