@@ -13,7 +13,7 @@ help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
 	@echo "make test     every test, on CPython and on real MicroPython, after make check"
 	@echo "make check    lint, types against the esp32 and rp2 stubs, import arrows"
-	@echo "make bench    what the spool costs in flash wear and bytes, on real littlefs"
+	@echo "make bench    what the queue costs in flash wear, and the uplink in bytes, time and heap"
 	@echo "make campaign-powercut   the power cut at every flash operation, tens of thousands of times"
 	@echo "make campaign-damage     10,000 damaged queues, read by two independent readers"
 	@echo "make install  builds .venv with tagonode, python and micropython in its bin"
@@ -41,7 +41,8 @@ $(STUBS)/.installed: Makefile | install
 	@touch $@
 
 bench: install
-	$(BIN)/python host_tests/bench/spool.py $(ARGS)
+	$(BIN)/python host_tests/bench/spool.py $(RECORDS)
+	$(BIN)/python host_tests/bench/uplink.py $(ARGS)
 
 campaign-powercut: install
 	$(BIN)/python host_tests/campaigns/powercut.py $(ARGS)
