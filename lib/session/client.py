@@ -28,14 +28,15 @@ class SessionError(OSError):
 
     stage: "resolve", "connect", "handshake" (the head goes out at its end), "send" or "answer"; reason: what
     was seen there; sent: True once the last byte of the request was handed to the connection, so that the
-    server may have acted on it.
+    server may have acted on it; errno: ETIMEDOUT for a deadline, the network's own number, or None.
     """
 
-    def __init__(self, stage: str, reason: str, sent: bool):
+    def __init__(self, stage: str, reason: str, sent: bool, errno: int = None):
         super().__init__(stage + ": " + reason)
         self.stage = stage
         self.reason = reason
         self.sent = sent
+        self.errno = errno
 
 
 class Deadlines:
@@ -96,7 +97,7 @@ class Session:
         # kept until a request fails: a moved server is found again, a healthy one never asked for
         self._address = None
         self._lock = asyncio.Lock()
-        self._rested = 0  # ticks when the last answer was complete
+        self._rested = ticks_ms()  # ticks when the last answer was complete
         self._raw = self._sock = self._poller = None
         self._stage = ""
         self._sent = False
@@ -136,23 +137,27 @@ class Session:
     async def _request(self, head, body, response):
         self._stage = "send"
         self._sent = False
-        reason = None
+        reason = number = None
         try:
             await asyncio.wait_for_ms(self._exchange(head, body, response), self._deadlines.total)
-        except asyncio.TimeoutError:
-            reason = "no end in sight after " + str(self._deadlines.total) + " ms"
+        except asyncio.TimeoutError as error:
+            number = errno.ETIMEDOUT
+            reason = str(error) or "no end in sight after " + str(self._deadlines.total) + " ms"
         except (ValueError, OSError, MemoryError, RemoteProtocolError) as error:
             # a certificate that does not verify is a ValueError
             if not self._stage:
                 raise
             reason = str(error) or repr(error)
+            number = getattr(error, "errno", None)
+            if not isinstance(number, int):
+                number = None  # to MicroPython OSError("text").errno is the text
         finally:
             if reason is not None or not (self._sent and response.complete and response.keep_alive):
                 self.close()
             self._rested = ticks_ms()
         if reason is not None:
             self._address = None
-            raise SessionError(self._stage, reason, self._sent)
+            raise SessionError(self._stage, reason, self._sent, number)
         return response
 
     async def _exchange(self, head, body, response):
@@ -221,7 +226,7 @@ class Session:
         try:
             return await asyncio.wait_for_ms(awaitable, limit_ms)
         except asyncio.TimeoutError:
-            raise OSError("nothing moved for " + str(limit_ms) + " ms") from None
+            raise asyncio.TimeoutError("nothing moved for " + str(limit_ms) + " ms") from None
 
     async def _connect(self):
         self._stage = "resolve"
