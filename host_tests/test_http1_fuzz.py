@@ -31,7 +31,7 @@ def ours(pieces, method="POST", room=4096):
 
 
 def theirs(raw, method="POST"):
-    """The same from h11: (status, body, keep alive), or None when it refuses or the answer is cut."""
+    """The same from h11: (status, body, keep alive), or why it refuses, as text."""
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method=method, target="/", headers=[("Host", "h"), ("Content-Length", "0")]))
     client.send(h11.EndOfMessage())
@@ -51,9 +51,14 @@ def theirs(raw, method="POST"):
                 closed = True
                 client.receive_data(b"")
             elif event is h11.NEED_DATA or event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
-                return None
-    except h11.RemoteProtocolError:
-        return None
+                return "no end"
+    except h11.RemoteProtocolError as error:
+        return str(error)
+
+
+# What h11 refuses and we let pass: odd characters in the name of a field that we do not know, and chunks whose lines
+# end in a bare line feed, as lines of the head may. Neither leaves doubt about where the answer ends.
+LENIENT = ("illegal header line", "illegal chunk header", "malformed chunk footer")
 
 
 token = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ-_!#$%&'*+.^`|~0123456789", min_size=1, max_size=20)
@@ -79,7 +84,7 @@ def chunked(body, sizes, extension, trailer):
 
 @st.composite
 def answers(draw):
-    """A valid answer with a drawn framing: (method, bytes, status, body)."""
+    """A valid answer with a drawn framing: (method, bytes, status, body, keep alive, bytes of the head)."""
     method = draw(st.sampled_from(["POST", "GET", "HEAD"]))
     status = draw(st.sampled_from([200, 201, 204, 301, 304, 400, 401, 404, 413, 429, 500, 503, 599]))
     body = draw(st.binary(max_size=200))
@@ -109,28 +114,62 @@ def answers(draw):
     )
     reason = draw(st.sampled_from([b"", b" ", b" OK", b" Too Many Requests"]))
     head = end.join([b"HTTP/%s %d%s" % (version, status, reason), *fields, b"", b""])
-    return method, interim + head + (b"" if empty else wire), status, b"" if empty else body
+    words = (options or "").lower().replace(" ", "").split(",")
+    alive = "close" not in words and (version == b"1.1" or "keep-alive" in words)
+    if empty:
+        return method, interim + head, status, b"", alive, len(interim + head)
+    return method, interim + head + wire, status, body, alive and framing != "close", len(interim + head)
 
 
 @RELAXED
 @given(answers(), st.lists(st.integers(0, 600), max_size=8))
 def test_valid_answers_are_read_alike_at_every_split_and_by_h11(answer, cuts):
-    method, raw, status, body = answer
+    method, raw, status, body, alive, _ = answer
     whole = ours([raw], method)
-    assert whole[:2] == (status, body)
+    assert whole[:3] == (status, body, alive)
     assert ours(cut_at(raw, cuts), method) == whole
     assert ours([raw[i : i + 1] for i in range(len(raw))], method) == whole
     judge = theirs(raw, method)
-    assert judge is not None
     assert judge[:2] == whole[:2]
     if b"HTTP/1.0 " not in raw:  # h11 closes after any of these, RFC 9112 section 9.3 lets them stay
         assert whole[2] == judge[2]
 
 
 @RELAXED
+@given(answers(), st.binary(min_size=1, max_size=20))
+def test_an_answer_cut_short_is_never_whole_and_bytes_behind_it_end_the_connection(answer, more):
+    method, raw, status, body, alive, head = answer
+    framed = b"content-LENGTH" in raw[:head] or b"Transfer-Encoding" in raw[:head]
+    until_close = not framed and method != "HEAD" and status not in (204, 304)
+    for cut in range(len(raw)):
+        if until_close and cut >= head:
+            assert ours([raw[:cut]], method)[:3] == (status, raw[head:cut], False)
+        else:
+            assert ours([raw[:cut]], method) == "refused"
+    if not until_close:
+        assert ours([raw + more], method)[:3] == ours([raw, more], method)[:3] == (status, body, False)
+
+
+@RELAXED
+@given(st.lists(answers(), min_size=2, max_size=4), st.integers(1, 70))
+def test_one_connection_carries_many_answers(found, step):
+    response = http1.Response(bytearray(4096))
+    for method, raw, status, body, alive, _ in found:
+        response.begin(method)
+        for at in range(0, len(raw), step):
+            response.feed(raw[at : at + step])
+        if not response.complete:
+            response.eof()
+        kept = {name.decode(): response.header(name.decode()) for name in http1.response._KEPT}
+        seen = response.status, response.body(), response.keep_alive, response.size, kept
+        assert seen == ours([raw], method)
+        assert seen[:3] == (status, body, alive)
+
+
+@RELAXED
 @given(answers(), st.data())
 def test_damaged_answers_raise_nothing_undeclared_and_split_alike(answer, data):
-    method, raw, _, _ = answer
+    method, raw = answer[:2]
     raw = bytearray(raw)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(raw)))
@@ -150,8 +189,8 @@ def test_damaged_answers_raise_nothing_undeclared_and_split_alike(answer, data):
     assert ours(cut_at(raw, data.draw(st.lists(st.integers(0, 600), max_size=8))), method) == whole
     assert ours([raw[i : i + 1] for i in range(len(raw))], method) == whole
     judge = theirs(raw, method)
-    if whole != "refused" and judge is not None:
-        assert judge[:2] == whole[:2]
+    if whole != "refused":
+        assert judge[:2] == whole[:2] or isinstance(judge, str) and judge.startswith(LENIENT)
 
 
 @RELAXED
