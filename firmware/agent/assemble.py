@@ -6,6 +6,7 @@ import gc
 import sys
 from time import ticks_ms
 
+import drivers
 from agent import settings
 from agent.app import Node, roots
 from agent.clock import Clock
@@ -34,22 +35,11 @@ def load_sensor(row: dict, board) -> Sensor:
     Its module is imported here, so a driver that is not on the board raises ImportError now and not in a year.
     """
     name = row["driver"]
-    module = "drivers." + name
-    __import__(module)
+    driver = drivers.driver_class(name)
     channels = tuple([tuple(channel[:3]) for channel in row["channels"]])
-    driver = driver_class(sys.modules[module], name)
     return Sensor(
         name, driver, board, row["bus"], row.get("address"), channels, row.get("every", 0), row.get("options")
     )
-
-
-def driver_class(module, name: str):
-    """The class that a driver's module is named after: bme280.py has BME280, pulse_counter.py has PulseCounter."""
-    wanted = name.replace("_", "")
-    for each in dir(module):
-        if each.lower() == wanted:
-            return getattr(module, each)
-    raise ImportError("drivers/%s.py has no class of that name" % name)
 
 
 def load_pipeline(config: dict, log):

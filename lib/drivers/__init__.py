@@ -11,7 +11,22 @@ A driver is a class named after its chip, in a file named after its chip:
 Nothing but chip knowledge belongs in a driver: no time stamps, calibration by the user, filters or retries.
 """
 
+import sys
 import time
+
+
+def driver_class(name: str):
+    """The class that drivers/<name>.py is named after: bme280 has BME280, pulse_counter has PulseCounter.
+
+    Raises ImportError when there is none.
+    """
+    module = "drivers." + name
+    __import__(module)
+    wanted = name.replace("_", "")
+    for each in dir(sys.modules[module]):
+        if each.lower() == wanted:
+            return getattr(sys.modules[module], each)
+    raise ImportError("drivers/" + name + ".py has no class of that name")
 
 
 class SensorError(OSError):

@@ -11,6 +11,7 @@ import inspect
 import os
 import time
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +36,15 @@ ENV_WIFI = "TAGONODE_WIFI_PASSWORD"
 _DECIMALS = {"°C": 2, "%": 2, "hPa": 2, "dBm": 0, "V": 3}
 
 
+# formula: (unit, decimals)
+_DERIVED_UNITS = {
+    "dew_point": ("°C", 1),
+    "absolute_humidity": ("g/m³", 2),
+    "sea_level_pressure": ("hPa", 2),
+    "battery_percent": ("%", 0),
+}
+
+
 class ConfigError(Exception):
     """Everything that is wrong with a config: `problems`, one line each, naming the key and the remedy."""
 
@@ -47,12 +57,149 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ChannelSettings(_Section):
-    """Overrides for one channel of a sensor."""
+class Filter(_Section):
+    """One step of `filters`: exactly one of median, average, window and delta, with what belongs to it.
+
+    {median = 5}, {average = 5}: over the last so many readings. {window = "mean", every = 600}: one reading at the end
+    of each 600 s of the clock (min, max, mean, last or sum). {delta = 0.5, heartbeat = 3600}: only what differs by so
+    much from what was reported last, and one an hour all the same.
+    """
+
+    median: Annotated[int, Field(ge=2, le=99, strict=True)] | None = None
+    average: Annotated[int, Field(ge=2, le=99, strict=True)] | None = None
+    window: Literal["min", "max", "mean", "last", "sum"] | None = None
+    every: Annotated[float, Field(gt=0, le=604800)] | None = None
+    delta: Annotated[float, Field(gt=0)] | None = None
+    heartbeat: Annotated[float, Field(gt=0, le=604800)] | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Filter":
+        kinds = [name for name in ("median", "average", "window", "delta") if getattr(self, name) is not None]
+        if len(kinds) != 1:
+            raise ValueError("has to be exactly one of median, average, window, delta")
+        for extra, owner in (("every", "window"), ("heartbeat", "delta")):
+            if (getattr(self, extra) is not None) != (kinds[0] == owner):
+                raise ValueError(f"{owner} needs {extra}, and nothing else has it")
+        return self
+
+    def device_row(self) -> list[Any]:
+        """[name, …] as firmware/agent/pipeline.py takes it."""
+        if self.window is not None and self.every is not None:
+            return ["window", self.window, round(self.every * 1000)]
+        if self.delta is not None and self.heartbeat is not None:
+            return ["delta", self.delta, round(self.heartbeat * 1000)]
+        return ["median", self.median] if self.median is not None else ["average", self.average]
+
+
+class Alarm(_Section):
+    """An alarm goes off above or below a limit, is sent at once, and ends `hysteresis` back within it."""
+
+    above: float | None = None
+    below: float | None = None
+    hysteresis: Annotated[float, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> "Alarm":
+        if self.above is None and self.below is None:
+            raise ValueError("needs above or below")
+        if self.above is not None and self.below is not None and self.below >= self.above:
+            raise ValueError("below has to be less than above")
+        return self
+
+
+class _Steps(_Section):
+    """What readings pass through, in this order: polynomial, scale, offset, minimum and maximum, alarm, filters."""
+
+    decimals: Annotated[int, Field(ge=0, le=6)] | None = None
+    polynomial: Annotated[list[float], Field(min_length=1, max_length=8)] | None = None
+    scale: float | None = None
+    offset: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    alarm: Alarm | None = None
+    filters: Annotated[list[Filter], Field(max_length=8)] = []
+
+    @model_validator(mode="after")
+    def _range_is_one(self) -> "_Steps":
+        if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
+            raise ValueError("minimum has to be less than maximum")
+        return self
+
+    def device_steps(self) -> list[dict[str, Any]]:
+        """[] or [{…}]: the last field of a channel's row."""
+        steps: dict[str, Any] = {
+            name: value
+            for name in ("polynomial", "scale", "offset", "minimum", "maximum")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.alarm is not None:
+            steps["alarm"] = [self.alarm.above, self.alarm.below, self.alarm.hysteresis]
+        if self.filters:
+            steps["filters"] = [each.device_row() for each in self.filters]
+        return [steps] if steps else []
+
+
+class ChannelSettings(_Steps):
+    """Overrides for one channel of a sensor: its name at TagoIO, and what its readings pass through."""
 
     variable: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     unit: Annotated[str, Field(max_length=25)] | None = None
-    decimals: Annotated[int, Field(ge=0, le=6)] | None = None
+
+
+def _formulas() -> dict[str, Callable]:
+    return device.load("agent.derived").FORMULAS
+
+
+class Derived(_Steps):
+    """One [[derived]] entry: a reading made of others of the same sample.
+
+    `from` names the variables that the formula takes, in its order, where they are not called as its arguments are.
+    """
+
+    formula: str
+    variable: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    unit: Annotated[str, Field(max_length=25)] | None = None
+    of: Annotated[list[str], Field(min_length=1)] | None = None
+    options: dict[str, float] = {}
+
+    @field_validator("formula")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in _formulas():
+            raise ValueError(f"there is no formula {name!r}{_nearest(name, list(_formulas()))}")
+        return name
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> "Derived":
+        inputs, options = self.arguments()
+        for name in self.options:
+            if name not in options:
+                raise ValueError(f"{self.formula} has no option {name!r}{_nearest(name, options)}")
+        if self.of is not None and len(self.of) != len(inputs):
+            raise ValueError(f"{self.formula} is made of {' and '.join(inputs)}: name one variable for each in `of`")
+        return self
+
+    def arguments(self) -> tuple[list[str], list[str]]:
+        """(names of the readings it takes, names of its options)."""
+        parameters = inspect.signature(_formulas()[self.formula]).parameters.values()
+        needed = [each.name for each in parameters if each.default is each.empty]
+        return needed, [each.name for each in parameters if each.default is not each.empty]
+
+    @property
+    def name(self) -> str:
+        return self.variable or self.formula
+
+    def device_row(self, variables: list[str]) -> dict[str, Any]:
+        """As firmware/agent/pipeline.py takes it; `variables`: those of the sensors, in order."""
+        unit, decimals = _DERIVED_UNITS[self.formula]
+        shown = unit if self.unit is None else self.unit
+        row = [self.name, shown, decimals if self.decimals is None else self.decimals, *self.device_steps()]
+        return {
+            "kind": self.formula,
+            "from": [variables.index(each) for each in self.of or self.arguments()[0]],
+            **({"options": self.options} if self.options else {}),
+            "channel": row,
+        }
 
 
 class Sensor(_Section):
@@ -61,6 +208,8 @@ class Sensor(_Section):
     driver: str
     bus: Annotated[str, Field(min_length=1)]
     address: Annotated[int, Field(ge=0x08, le=0x77)] | None = None
+    every: Annotated[float, Field(ge=0.02, le=86400)] | None = None
+    options: dict[str, Any] = {}
     channels: dict[str, ChannelSettings] = {}
 
     @field_validator("driver")
@@ -76,6 +225,10 @@ class Sensor(_Section):
         for name in self.channels:
             if name not in known:
                 raise ValueError(f"{self.driver} has no channel {name!r}; it has {', '.join(known)}")
+        allowed = driver_options(self.driver)
+        for name in self.options:
+            if name not in allowed:
+                raise ValueError(f"{self.driver} has no option {name!r}{_nearest(name, allowed)}")
         return self
 
     def device_channels(self) -> list[list[Any]]:
@@ -85,7 +238,7 @@ class Sensor(_Section):
             own = self.channels.get(variable, ChannelSettings())
             shown = unit if own.unit is None else own.unit
             decimals = _DECIMALS.get(unit, 3) if own.decimals is None else own.decimals
-            rows.append([own.variable or variable, shown, decimals])
+            rows.append([own.variable or variable, shown, decimals, *own.device_steps()])
         return rows
 
 
@@ -112,19 +265,30 @@ def board_buses(board: str) -> tuple[str, ...]:
 
 def _nearest(word: str, words: list[str]) -> str:
     near = difflib.get_close_matches(word, words, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(words))}"
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are {', '.join(sorted(words))}" if words else ""
+
+
+def _driver_class(driver: str) -> Any:
+    return device.load("drivers").driver_class(driver)
 
 
 @functools.cache
 def driver_channels(driver: str) -> tuple[tuple[str, str], ...]:
     """CHANNELS of a driver: (variable, unit) each."""
-    return tuple(getattr(device.load(f"drivers.{driver}"), driver.upper()).CHANNELS)
+    return tuple(_driver_class(driver).CHANNELS)
 
 
 def driver_address(driver: str) -> int | None:
     """The address a driver takes when it is given none; None for one that has no address."""
-    parameters = inspect.signature(getattr(device.load(f"drivers.{driver}"), driver.upper())).parameters
+    parameters = inspect.signature(_driver_class(driver)).parameters
     return parameters["address"].default if "address" in parameters else None
+
+
+def driver_options(driver: str) -> list[str]:
+    """What a driver can be told beside its bus and address: names of its further arguments."""
+    return [name for name in inspect.signature(_driver_class(driver)).parameters if name not in ("bus", "address")]
 
 
 def _field(row: tuple) -> tuple[Any, Any]:
@@ -160,6 +324,7 @@ class _NodeBase(_Section):
     wifi: Wifi
     ntp: Ntp = Ntp()
     sensors: Annotated[list[Sensor], Field(min_length=1)]
+    derived: list[Derived] = []
 
     @field_validator("board")
     @classmethod
@@ -191,13 +356,21 @@ class _NodeBase(_Section):
     def _variables_differ(self) -> "_NodeBase":
         seen: dict[str, str] = {}
         for sensor in self.sensors:
-            for variable, _, _ in sensor.device_channels():
+            for variable, *_ in sensor.device_channels():
                 if variable in seen:
                     raise ValueError(
                         f"{seen[variable]} and {sensor.driver} both give {variable!r}: "
                         f'name one of them by [sensors.channels.{variable}] variable = "…"'
                     )
                 seen[variable] = sensor.driver
+        for row in self.derived:
+            for each in row.of or row.arguments()[0]:
+                if each not in seen:
+                    raise ValueError(f"derived {row.name}: no sensor gives {each!r}{_nearest(each, list(seen))}")
+        for row in self.derived:
+            if row.name in seen:
+                raise ValueError(f"derived {row.name}: there is a reading of that name: give it another `variable`")
+            seen[row.name] = row.formula
         return self
 
 
@@ -237,10 +410,15 @@ class NodeConfig:
                 "driver": sensor.driver,
                 "bus": sensor.bus,
                 **({} if sensor.address is None else {"address": sensor.address}),
+                **({} if sensor.every is None else {"every": round(sensor.every * 1000)}),
+                **({"options": sensor.options} if sensor.options else {}),
                 "channels": sensor.device_channels(),
             }
             for sensor in self.model.sensors
         ]
+        if self.model.derived:
+            variables = [row[0] for sensor in values["sensors"] for row in sensor["channels"]]
+            values["derived"] = [row.device_row(variables) for row in self.model.derived]
         return values
 
 

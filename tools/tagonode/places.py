@@ -1,5 +1,6 @@
 """Where things are in the project."""
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +18,10 @@ def boards() -> list[str]:
 
 
 def drivers() -> list[str]:
-    """Names of the drivers: the files with a class of the file's name in capitals; others hold what drivers share."""
-    files = DRIVERS.glob("*.py")
-    return sorted(path.stem for path in files if f"class {path.stem.upper()}(" in path.read_text("utf-8"))
+    """Names of the drivers: the files that have a class of the file's name; others hold what drivers share."""
+    found = []
+    for path in DRIVERS.glob("*.py"):
+        names = re.findall(r"^(?:class|from \S+ import) (\w+)", path.read_text("utf-8"), re.MULTILINE)
+        if path.stem.replace("_", "") in [name.lower() for name in names]:
+            found.append(path.stem)
+    return sorted(found)
