@@ -392,9 +392,7 @@ class NodeConfig:
     def drivers(self) -> list[str]:
         return sorted({sensor.driver for sensor in self.model.sensors})
 
-    def device_settings(
-        self, token: str, wifi_password: str, built_at: float | None = None
-    ) -> dict[str, Any]:
+    def device_settings(self, token: str, wifi_password: str, built_at: float | None = None) -> dict[str, Any]:
         """The flat dict that the board reads, in device units; secrets go in here and nowhere else."""
         values: dict[str, Any] = {"format": device_settings.FORMAT, "board": self.board}
         for row in device_settings.TABLE:
@@ -499,9 +497,7 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> NodeConf
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(
-            [f"{origin}: no such file: name a node.toml, or leave it out for the default node"]
-        ) from None
+        raise ConfigError([f"{origin}: no such file: name a node.toml, or leave it out for the default node"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{origin}: cannot be read: {error}"]) from None
     except tomllib.TOMLDecodeError as error:

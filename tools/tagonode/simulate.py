@@ -48,7 +48,7 @@ class SimulateError(Exception):
 
 @dataclass
 class Options:
-    """What the command line asks for; see its help."""
+    """What the command line asks for; see its help. `cloud`: a stand-in that runs already, in place of the run's own."""
 
     config: Path | None = None
     nodes: int = 1
@@ -65,6 +65,7 @@ class Options:
     drain: float = 60.0
     json: bool = False
     verbose: bool = False
+    cloud: LocalCloud | None = None
 
 
 @dataclass
@@ -185,7 +186,7 @@ def _server(options: Options) -> Iterator[Server]:
     if options.url is None:
         database = options.flash.with_name(options.flash.name + ".cloud.db") if options.flash else None
         try:
-            local = LocalCloud(db=database)
+            local = contextlib.nullcontext(options.cloud) if options.cloud else LocalCloud(db=database)
         except (OSError, ValueError) as error:
             raise SimulateError(f"the local TagoIO cannot start: {error}") from None
         with local as cloud:

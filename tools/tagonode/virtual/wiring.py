@@ -4,9 +4,13 @@ import time
 from collections.abc import Callable
 
 from tagonode.virtual.bus import I2CBus
+from tagonode.virtual.chips.ads1115 import ADS1115
 from tagonode.virtual.chips.aht20 import AHT20
 from tagonode.virtual.chips.bh1750 import BH1750
 from tagonode.virtual.chips.bme280 import BME280, BMP280
+from tagonode.virtual.chips.ina219 import INA219
+from tagonode.virtual.chips.max17048 import MAX17048
+from tagonode.virtual.chips.scd4x import SCD4X
 from tagonode.virtual.chips.sht3x import SHT3X
 from tagonode.virtual.chips.sht4x import SHT4X
 from tagonode.virtual.environment import Day
@@ -14,14 +18,18 @@ from tagonode.virtual.hardware import Hardware
 from tagonode.virtual.radio import AccessPoint, Radio
 
 CHIPS: dict[str, Callable] = {
+    "ads1115": ADS1115,
     "aht20": AHT20,
     "bh1750": BH1750,
     "bme280": BME280,
     "bmp280": BMP280,
+    "ina219": INA219,
+    "max17048": MAX17048,
+    "scd4x": SCD4X,
     "sht3x": SHT3X,
     "sht4x": SHT4X,
 }
-_SCATTERED = {"bme280", "bmp280", "sht4x"}  # chips of which every specimen has its own trimming or serial number
+_SCATTERED = {"bme280", "bmp280", "scd4x", "sht4x"}  # chips of which every specimen has its own trimming or serial number
 
 # boards/<name>.py: the ADC channel (rp2: pin number) of the battery divider, and what it divides by
 _BATTERY = {"pico_w": (26, 2.0), "esp32": (34, 2.0)}
