@@ -78,7 +78,7 @@ def _window(what, every_ms):
         nonlocal began, count, total, low, high
         # a window ends with its last millisecond, so that a reading on the grid belongs to the one that it ends
         window = (now - 1) // every_ms
-        ended = None
+        ended: object = None
         if count and window != began:
             ended = low if what == "min" else high if what == "max" else total
             if what == "mean":
@@ -111,7 +111,7 @@ def _delta(by, every_ms):
     return step
 
 
-FILTERS = {"median": _median, "average": _average, "window": _window, "delta": _delta}
+FILTERS: dict = {"median": _median, "average": _average, "window": _window, "delta": _delta}
 
 
 class _Alarm:
@@ -147,12 +147,12 @@ class Pipeline:
 
     def __init__(self, rows: list, derived: list, log):
         self._log = log
-        self._derived = []
+        self._derived: list = []
         if derived:
-            from agent.derived import FORMULAS
+            from agent import derived as formulas
 
             for row in derived:
-                self._derived.append((FORMULAS[row["kind"]], row["from"], row.get("options", {})))
+                self._derived.append((formulas.FORMULAS[row["kind"]], row["from"], row.get("options", {})))
                 rows = rows + [row["channel"]]
         self.channels = [tuple(row[:3]) for row in rows]
         self._first_derived = len(rows) - len(derived)
