@@ -29,7 +29,8 @@ CHIPS: dict[str, Callable] = {
     "sht3x": SHT3X,
     "sht4x": SHT4X,
 }
-_SCATTERED = {"bme280", "bmp280", "scd4x", "sht4x"}  # chips of which every specimen has its own trimming or serial number
+# chips of which every specimen has its own trimming or serial number
+_SCATTERED = {"bme280", "bmp280", "scd4x", "sht4x"}
 
 # boards/<name>.py: the ADC channel (rp2: pin number) of the battery divider, and what it divides by
 _BATTERY = {"pico_w": (26, 2.0), "esp32": (34, 2.0)}
