@@ -17,6 +17,7 @@ PARTS = {
     "main": (("firmware/boot.py", "firmware/main.py"), ("boot", "main")),
     "agent": (("firmware/agent",), ("agent",)),
     "session": (("lib/session",), ("session",)),
+    "urequests": (("lib/urequests",), ("urequests",)),
     "http1": (("lib/http1",), ("http1",)),
     "tagoio": (("lib/tagoio",), ("tagoio",)),
     "spool": (("lib/spool",), ("spool",)),
@@ -27,7 +28,7 @@ PARTS = {
 }
 
 _LIB = ("session", "http1", "tagoio", "spool", "drivers")
-_DEVICE = ("main", "agent", *_LIB, "boards")
+_DEVICE = ("main", "agent", *_LIB, "urequests", "boards")
 
 # part -> (what else of the house it may import, why nothing more)
 ARROWS = {
@@ -40,6 +41,10 @@ ARROWS = {
         "the agent knows lib and the board it is handed; what boots it, and the PC's tools, know the agent",
     ),
     "session": (("http1",), "session speaks HTTP and knows nothing of readings, so it serves any peer"),
+    "urequests": (
+        ("session", "http1"),
+        "urequests is for users' own programs: it works on a board that has nothing else of this project",
+    ),
     "http1": ((), "a protocol without I/O stands alone: anyone can use it, and test it byte by byte"),
     "tagoio": ((), "TagoIO's rules are pure functions that the board and the PC share, and stand alone"),
     "spool": ((), "the queue keeps readings whatever they are and wherever they go, and stands alone"),
@@ -72,6 +77,11 @@ BANS = (
         (*_LIB, "agent"),
         frozenset({"machine", "network", "rp2", "esp32", "esp", "vfs", "umachine"}),
         "clock, radio, flash and buses are handed in by the board: so the code runs on any, and in tests",
+    ),
+    Ban(
+        ("urequests",),
+        frozenset({"machine", "rp2", "esp32", "esp", "vfs", "umachine"}),
+        "of the hardware, urequests asks the joined Wi-Fi for its name server, and nothing else",
     ),
     Ban(
         ("http1", "tagoio"),
