@@ -17,7 +17,8 @@ def cut_at(raw, cuts):
 
 def ours(pieces, method="POST", room=4096):
     """Everything that can be seen of the answer, or the name of the error."""
-    response = http1.Response(bytearray(room))
+    buffer = bytearray(room)
+    response = http1.Response(buffer)
     response.begin(method)
     try:
         for piece in pieces:
@@ -26,6 +27,7 @@ def ours(pieces, method="POST", room=4096):
             response.eof()
     except http1.RemoteProtocolError:
         return "refused"
+    assert len(buffer) == room
     kept = {name.decode(): response.header(name.decode()) for name in http1.response._KEPT}
     return response.status, response.body(), response.keep_alive, response.size, kept
 
@@ -56,9 +58,12 @@ def theirs(raw, method="POST"):
         return str(error)
 
 
-# What h11 refuses and we let pass: odd characters in the name of a field that we do not know, and chunks whose lines
-# end in a bare line feed, as lines of the head may. Neither leaves doubt about where the answer ends.
-LENIENT = ("illegal header line", "illegal chunk header", "malformed chunk footer")
+def lenient(why):
+    """What h11 refuses and we let pass: odd characters in the name of a field that we do not know, and chunks whose
+    lines end in a bare line feed, as lines of the head may. Neither leaves doubt about where the answer ends."""
+    if why.startswith("illegal header line"):
+        return True
+    return why.startswith(("illegal chunk header", "malformed chunk footer: bytearray(b'\\n")) and "\\n" in why
 
 
 token = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ-_!#$%&'*+.^`|~0123456789", min_size=1, max_size=20)
@@ -110,7 +115,14 @@ def answers(draw):
         wire = chunked(body, draw(st.lists(st.integers(1, 60), max_size=6)), extension, trailer)
     fields = draw(st.permutations(fields))
     interim = draw(
-        st.sampled_from([b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 E\r\nLink: a\r\n\r\n"])
+        st.sampled_from(
+            [
+                b"",
+                b"HTTP/1.1 100 Continue\r\n\r\n",
+                b"HTTP/1.1 103 E\r\nLink: a\r\nConnection: x\r\nRetry-After: 9\r\n\r\n",
+                b"HTTP/1.1 102 P\r\n\r\nHTTP/1.1 103 E\r\nLocation: /a\r\n\r\n",
+            ]
+        )
     )
     reason = draw(st.sampled_from([b"", b" ", b" OK", b" Too Many Requests"]))
     head = end.join([b"HTTP/%s %d%s" % (version, status, reason), *fields, b"", b""])
@@ -124,11 +136,15 @@ def answers(draw):
 @RELAXED
 @given(answers(), st.lists(st.integers(0, 600), max_size=8))
 def test_valid_answers_are_read_alike_at_every_split_and_by_h11(answer, cuts):
-    method, raw, status, body, alive, _ = answer
+    method, raw, status, body, alive, head = answer
     whole = ours([raw], method)
     assert whole[:3] == (status, body, alive)
+    # an interim answer leaves nothing behind
+    assert ours([raw[raw.rindex(b"HTTP/1.", 0, head) :]], method) == whole
     assert ours(cut_at(raw, cuts), method) == whole
     assert ours([raw[i : i + 1] for i in range(len(raw))], method) == whole
+    # a small buffer keeps the beginning of the body, and does not grow
+    assert ours(cut_at(raw, cuts), method, 16) == (status, body[:16], *whole[2:])
     judge = theirs(raw, method)
     assert judge[:2] == whole[:2]
     if b"HTTP/1.0 " not in raw:  # h11 closes after any of these, RFC 9112 section 9.3 lets them stay
@@ -190,7 +206,7 @@ def test_damaged_answers_raise_nothing_undeclared_and_split_alike(answer, data):
     assert ours([raw[i : i + 1] for i in range(len(raw))], method) == whole
     judge = theirs(raw, method)
     if whole != "refused":
-        assert judge[:2] == whole[:2] or isinstance(judge, str) and judge.startswith(LENIENT)
+        assert judge[:2] == whole[:2] or isinstance(judge, str) and lenient(judge)
 
 
 @RELAXED
