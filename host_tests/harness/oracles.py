@@ -79,6 +79,28 @@ class CircuitI2C:
         in_buffer[in_start:in_end] = self._bus.transfer(address, written, in_end - in_start)
 
 
+class Transceiver:
+    """What sensirion_i2c_driver's I2cConnection transceives with."""
+
+    API_VERSION = 1
+    channel_count = None
+
+    def __init__(self, bus: I2CBus):
+        self._bus = bus
+
+    def transceive(self, slave_address, tx_data, rx_length, read_delay, timeout):
+        received = b""
+        try:
+            if tx_data is not None:
+                self._bus.transfer(slave_address, tx_data, 0)
+            if rx_length is not None:
+                virtual_time.sleep(read_delay)
+                received = self._bus.transfer(slave_address, b"", rx_length)
+        except OSError as error:
+            return 2, error, None  # STATUS_NACK
+        return 0, None, received
+
+
 class SMBus:
     """smbus2.SMBus, as Linux drivers use it."""
 
