@@ -1,7 +1,7 @@
 """Compensation formulas as boards compute them, in single precision, against double precision."""
 
 import pytest
-from drivers import bme280, bmp280
+from drivers import ads1115, bme280, bmp280, ina219, max17048, scd4x
 from harness.single import Int, Single
 from tagonode.virtual.chips import bme280 as chips
 
@@ -34,6 +34,53 @@ def test_bme280(seed):
     assert worst[0] <= 0.00001
     assert worst[1] <= 0.0004
     assert worst[2] <= 0.00002
+
+
+def test_scd4x(monkeypatch):
+    """At most 0.00001 °C and %: a word of 16 bits times 175 is still exact."""
+
+    def worst(index):
+        exact = [scd4x.decode((500, t, rh))[index] for t, rh in words]
+        single = [scd4x.decode((Int(500), Int(t), Int(rh)))[index] for t, rh in words]
+        assert isinstance(single[0], Single)
+        return max(abs(a - float(b)) for a, b in zip(exact, single, strict=True))
+
+    monkeypatch.setattr(scd4x, "word", lambda frame, at: frame[at // 3])
+    words = [(t, t * 7919 % 65536) for t in range(0x0800, 0xBE00, 257)]
+    assert worst(1) <= 0.00001
+    assert worst(2) <= 0.00001
+
+
+def test_ina219():
+    """At most 2 µV, 0.2 µA and 10 µW: the steps are 4 mV, 100 µA and 400 µW."""
+    worst = [0.0, 0.0, 0.0]
+    for volts in range(0, 8000, 61):
+        for shunt in (0, 1, 7, 4001, 31999, 0xFFFF, 0xFFF9, 0x8301):
+            exact = ina219.decode(volts << 3 | 2, shunt, 0.1, 32000)
+            single = ina219.decode(Int(volts << 3 | 2), Int(shunt), Single(0.1), 32000)
+            assert all(isinstance(value, Single) for value in single)
+            worst = [max(w, abs(a - float(b))) for w, a, b in zip(worst, exact, single, strict=True)]
+    assert worst[0] <= 0.000002
+    assert worst[1] <= 0.0000002
+    assert worst[2] <= 0.00001
+
+
+def test_ads1115():
+    """At most 0.4 µV of a step of 125 µV."""
+    for word in (*range(0, 0x7FFF, 97), 0xFFFF, 0xF7FF):
+        single = ads1115.decode(Int(word), Single(4.096))
+        assert isinstance(single, Single)
+        assert abs(float(single) - ads1115.decode(word, 4.096)) <= 0.0000004
+
+
+def test_max17048():
+    """At most 0.3 µV of a step of 78 µV, and nothing of a percentage."""
+    for vcell in range(0x6500, 0xFE00, 31):
+        volts, percent = max17048.decode(Int(vcell), Int(vcell >> 2))
+        exact = max17048.decode(vcell, vcell >> 2)
+        assert isinstance(volts, Single)
+        assert abs(float(volts) - exact[0]) <= 0.0000003
+        assert float(percent) == exact[1]
 
 
 def test_single_rounds_each_operation():
