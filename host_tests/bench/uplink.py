@@ -294,7 +294,7 @@ def show_same_work(console: Console, figures: dict[str, Any]) -> None:
 def show_bodies(console: Console, found: list[dict[str, Any]], handshake: float) -> None:
     table = Table(title=f"upload.body; a new connection costs {handshake:,.0f} bytes")
     heads = ("readings", "body", "requests", "wire", "heap peak", f"s at {SLOW_LINK // 125}\nkbit/s", "slowest\nkbit/s")
-    for head in (*heads, *(f"wire, breaks\nper {kb} KB" for kb in BREAKS_KB)):
+    for head in (*heads, *(f"wire, cut\nper {kb} KB" for kb in BREAKS_KB)):
         table.add_column(head, justify="right", no_wrap=True)
     readings = None
     for run in found:
@@ -314,7 +314,7 @@ def show_bodies(console: Console, found: list[dict[str, Any]], handshake: float)
     console.print(table)
     console.print(
         f"* the default. Slowest: on which a full body is through before its request's deadline of {DEADLINE_S} s. "
-        "Wire: bytes a byte of compact JSON; breaks: to be expected of a link that breaks once every so many bytes."
+        "Wire: bytes a byte of compact JSON; cut: to be expected of a link that breaks once every so many bytes."
     )
 
 
@@ -331,7 +331,7 @@ def show_heap(console: Console, found: list[dict[str, Any]]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="What the uplink costs in bytes, time and heap.")
     parser.add_argument("--json", action="store_true", help="the figures as JSON on stdout, the tables on stderr")
-    parser.add_argument("--repeats", type=int, default=9, help="runs of which the best time counts")
+    parser.add_argument("--repeats", type=int, default=12, help="runs of which the best time counts")
     options = parser.parse_args()
     console = Console(stderr=options.json)
     if not console.is_terminal:
