@@ -144,7 +144,8 @@ def test_valid_answers_are_read_alike_at_every_split_and_by_h11(answer, cuts):
     assert ours(cut_at(raw, cuts), method) == whole
     assert ours([raw[i : i + 1] for i in range(len(raw))], method) == whole
     # a small buffer keeps the beginning of the body, and does not grow
-    assert ours(cut_at(raw, cuts), method, 16) == (status, body[:16], *whole[2:])
+    sevens = [raw[i : i + 7] for i in range(0, len(raw), 7)]
+    assert ours(sevens, method, 16) == (status, body[:16], *whole[2:])
     judge = theirs(raw, method)
     assert judge[:2] == whole[:2]
     if b"HTTP/1.0 " not in raw:  # h11 closes after any of these, RFC 9112 section 9.3 lets them stay
