@@ -98,7 +98,7 @@ class Session:
         self._address = None
         self._lock = asyncio.Lock()
         self._rested = ticks_ms()  # ticks when the last answer was complete
-        self._raw = self._sock = self._poller = None
+        self._raw = self._sock = self._poller = self._wire = None
         self._stage = ""
         self._sent = False
         self._buf = bytearray(_ZEROS)
@@ -114,7 +114,7 @@ class Session:
     def close(self) -> None:
         """Close the connection, if there is one: TLS, then the socket below, left open by a failed TLS."""
         socks = self._sock, self._raw
-        self._raw = self._sock = self._poller = None
+        self._raw = self._sock = self._poller = self._wire = None
         for sock in socks:
             if sock is not None:
                 try:
@@ -181,7 +181,7 @@ class Session:
             self._stage = "send"
             # others may run between the pieces, but not between the last one and _sent
             await asyncio.sleep_ms(0)
-            if self._poller.poll(0):
+            if self._wire.poll(0):
                 break  # an answer, or the end, before all is sent: no use to go on
             await self._send(piece, self._deadlines.send)
             self._stage = ""
@@ -202,7 +202,8 @@ class Session:
             if count:
                 response.feed(buf, count)
             elif count is None:
-                await self._within(_ready(sock, False), self._deadlines.answer)
+                # nothing is left inside TLS, and waiting below it is cheaper
+                await self._within(_ready(self._raw, False), self._deadlines.answer)
             else:
                 response.eof()
         if not self._sent and response.status < 400:
@@ -244,11 +245,13 @@ class Session:
             if error.errno != errno.EINPROGRESS:
                 raise
         await self._within(_ready(sock, True), self._deadlines.connect)
-        poller = select.poll()
+        # the socket itself, below TLS: asking a TLS object takes a millisecond on some ports
+        poller = self._wire = select.poll()
         poller.register(sock, select.POLLOUT)
         for _, event in poller.poll(0):
             if event & (select.POLLERR | select.POLLHUP):
                 raise OSError(errno.ECONNREFUSED, "refused, or no way there")
+        poller.modify(sock, select.POLLIN)
         if self._roots is not None:
             self._stage = "handshake"
             self.trust()
