@@ -8,6 +8,28 @@ from faultsuite import Registers, Rig
 from tagonode.virtual.chips import ads1115 as chips
 
 
+class Words:
+    """A chip of 16-bit registers that keep what is written, as many a thermometer at 0x48 has them."""
+
+    def __init__(self, address):
+        self.address = address
+        self._registers = {0: 0x0C80}
+        self._pointer = 0
+
+    def power_on(self):
+        pass
+
+    def write(self, data):
+        if data:
+            self._pointer = data[0]
+        if len(data) == 3:
+            self._registers[data[0]] = data[1] << 8 | data[2]
+
+    def read(self, length):
+        word = self._registers.get(self._pointer, 0)
+        return bytes((word >> 8, word & 0xFF))[:length]
+
+
 def scene(*volts):
     return {f"voltage_{i}": v for i, v in enumerate(volts)}
 
@@ -28,8 +50,7 @@ def make_rig(address=0x48, full_scale=4.096, pace=1.0):
         strangers=(
             lambda rig: Registers(address),
             lambda rig: Registers(address, {}, 0xFF),
-            # a thermometer with a configuration of its own (TMP117, LM75): what is written stays
-            lambda rig: Registers(address, {0: 0x0C, 1: 0x80}),
+            lambda rig: Words(address),
         ),
         twin=made,
         patience_ms=100,

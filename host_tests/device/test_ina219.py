@@ -30,8 +30,8 @@ def make_rig(address=0x40, pace=1.0, shunt_ohms=0.1, max_amperes=3.2):
         strangers=(
             lambda rig: Registers(address),
             lambda rig: Registers(address, {}, 0xFF),
-            # 0x399F wherever it is looked for, and that a result is there
-            lambda rig: Registers(address, {0: 0x39, 1: 0x9F}, 0x9F),
+            # memory that happens to say where CNVR is looked for that a result is there
+            lambda rig: Registers(address, {2: 0x10, 3: 0x02}),
         ),
         twin=made,
         patience_ms=100,
@@ -118,7 +118,7 @@ def test_a_result_of_before_is_no_result():
     rig = make_rig()
     rig.must_read()
     rig.must_read()
-    rig.bus.lose_at(2)
+    rig.bus.lose_at(3)
     rig.must_fail()
     assert "never finishes" in rig.said
     rig.must_recover()

@@ -16,11 +16,11 @@ _BUS_VOLTAGE = const(2)
 _POWER = const(3)
 
 _RST = const(0x8000)
-_POWER_ON = const(0x399F)  # table 2
 # 32 V, 16 samples of each voltage, triggered (8.6.2.1); the range of the shunt comes to it.
 _SETTINGS = const(0x2663)
 _PG = const(11)
-_MODE = const(7)
+_MODE = const(7)  # 0: power-down
+_CNVR = const(2)
 # 2 × 16 samples of 586 µs at most (6.5), and one for the clock's grain.
 _CONVERSION_MS = const(20)
 
@@ -72,18 +72,19 @@ class INA219(Sensor):
     def _start(self) -> int:
         if not self._ready:
             self._configure(_RST)
-            if self._word(_CONFIGURATION) != _POWER_ON:
-                raise SensorError("does not reset, as an INA219 would")
+            self._configure(self._settings & ~_MODE)
             self._ready = True
-        # Clears CNVR (8.6.3.2), so that a conversion of before cannot be taken for one that never began.
+        # Clears CNVR (8.6.3.1), so that a conversion of before cannot be taken for one that never began.
         self._word(_POWER)
+        if self._word(_BUS_VOLTAGE) & _CNVR:
+            raise SensorError("does not behave as an INA219")
         self._configure(self._settings)
         return _CONVERSION_MS
 
     def _read(self) -> tuple:
         for _ in polls(_CONVERSION_MS):
             bus = self._word(_BUS_VOLTAGE)
-            if bus & 2:
+            if bus & _CNVR:
                 shunt = self._word(_SHUNT_VOLTAGE)
                 if (self._word(_CONFIGURATION) ^ self._settings) & ~_MODE:
                     raise SensorError("lost its settings")

@@ -52,22 +52,23 @@ class MAX17048(Sensor):
         return high << 8 | low
 
     def _start(self) -> int:
-        if not self._ready:
-            # 0x001_; a MAX17043, of other units, says 0x0003.
-            version = self._word(_VERSION)
-            if version >> 4 != 1:
-                raise SensorError(f"version {version:#x} is no MAX17048")
-            self._ready = True
-            status = self._word(_STATUS)
-            if status & _RI:
-                # Set by a power-on, cleared by us alone ("STATUS Register"): it tells a cell that was exchanged.
-                status ^= _RI
-                self._bus.writeto_mem(self._address, _STATUS, bytes((status >> 8, status & 0xFF)))
-                return _DEBOUNCE_MS
-        return 0
+        if self._ready:
+            return 0
+        self._ready = True
+        status = self._word(_STATUS)
+        if not status & _RI:
+            return 0
+        # Set by a power-on, cleared by us alone ("STATUS Register"): it tells a cell that was exchanged.
+        status ^= _RI
+        self._bus.writeto_mem(self._address, _STATUS, bytes((status >> 8, status & 0xFF)))
+        return _DEBOUNCE_MS
 
     def _read(self) -> tuple:
         vcell, soc = self._word(_VCELL), self._word(_SOC)
-        if self._word(_STATUS) & _RI or self._word(_VERSION) >> 4 != 1:
+        # 0x001_; a MAX17043, of other units, says 0x0003.
+        version = self._word(_VERSION)
+        if version >> 4 != 1:
+            raise SensorError(f"version {version:#x} is no MAX17048")
+        if self._word(_STATUS) & _RI:
             raise SensorError("lost its power")
         return decode(vcell, soc)
