@@ -339,11 +339,11 @@ class Network:
         head = reader.request()
         if head is None:
             return False
-        self._record(entry, head, complete=reader.complete)
+        request = self._record(entry, head, complete=reader.complete)
         if not reader.complete:
             return False
         if do == "serve":
-            step = self.answer_to(self.requests[-1])
+            step = self.answer_to(request)
         return self._say(connection, step)
 
     def _cut_request(self, connection: socket.socket, reader: "_Reader", step: dict, entry: dict) -> bool:
@@ -364,11 +364,11 @@ class Network:
         if do == "raw":
             connection.sendall(step["data"].encode("latin-1"))
         elif do == "cut":
-            connection.sendall(_encode(step["of"])[: step["after"]])
+            connection.sendall(encode(step["of"])[: step["after"]])
             self._finish(connection, step["how"])
             return False
         elif do == "drip":
-            data = _encode(step["of"])
+            data = encode(step["of"])
             for place in range(0, len(data), step["size"]):
                 if self._closing.wait(step["ms"] / 1000):
                     return False
@@ -379,13 +379,13 @@ class Network:
                 connection.sendall(step["again"].encode("latin-1"))
             return False
         else:
-            connection.sendall(_encode(step))
+            connection.sendall(encode(step))
         if step.get("close"):
             _end(connection, "notify")
             return False
         return True
 
-    def _record(self, entry: dict, data: bytes, complete: bool) -> None:
+    def _record(self, entry: dict, data: bytes, complete: bool) -> dict:
         head, _, body = data.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         method, path, *_ = (lines[0].split(" ") + ["", ""])[:3]
@@ -393,16 +393,16 @@ class Network:
         for line in lines[1:]:
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
-        self.requests.append(
-            {
-                "method": method,
-                "path": path,
-                "headers": headers,
-                "body": body.decode("utf-8", "replace"),
-                "complete": complete,
-                **{name: entry[name] for name in ("connection", "tls", "handshake")},
-            }
-        )
+        request = {
+            "method": method,
+            "path": path,
+            "headers": headers,
+            "body": body.decode("utf-8", "replace"),
+            "complete": complete,
+            **{name: entry[name] for name in ("connection", "tls", "handshake")},
+        }
+        self.requests.append(request)
+        return request
 
     # names and time
 
@@ -539,7 +539,8 @@ def _content_length(head: bytes) -> int:
     return int((head.lower() + b"\r\n").partition(b"content-length:")[2].partition(b"\r\n")[0] or b"0")
 
 
-def _encode(step: dict) -> bytes:
+def encode(step: dict) -> bytes:
+    """The bytes of an answer(…) or raw(…)."""
     if step["do"] == "raw":
         return step["data"].encode("latin-1")
     body = step["body"].encode("latin-1" if step["binary"] else "utf-8")
