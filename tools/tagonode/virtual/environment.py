@@ -1,13 +1,18 @@
 """What there is to measure around a simulated node, as functions of time.
 
-Quantities (unit): temperature (°C), humidity (%), pressure (hPa), illuminance (lx), co2 (ppm), battery (V),
-rssi (dBm). A chip asks `environment.value(quantity, at)` at the moment it converts. Plain Python that
+Quantities (unit): temperature (°C), humidity (%), pressure (hPa), illuminance (lx), rain (mm/h), moisture (of the
+soil, %), pm1_0, pm2_5, pm10 (µg/m³), co2 (of a room, ppm), weight (of a beehive, kg), battery (V), state_of_charge
+(of that battery, %), voltage and current (of its solar panel, V and A), voltage_0 … voltage_3 (at the inputs of an
+ADC, V), rssi (dBm). A chip asks `environment.value(quantity, at)` at the moment it converts. Plain Python that
 MicroPython runs as well; no state but the seed, so that any moment can be asked for, in any order.
 """
 
 from math import cos, exp, log, pi, sin
 
 _DAY_S = 86400.0
+_OUTDOORS_PPM = 424.0
+_SLOT_S = 21600  # there is one shower in so many seconds, or none
+_SOIL_SLOTS = 40  # what fell before that has dried
 
 
 class Environment:
@@ -45,7 +50,8 @@ class Day:
 
     The sun drives temperature and light, clouds and fronts modulate both, humidity follows from the dew point
     of the air mass, pressure carries fronts and the tide of the atmosphere, and a solar-charged cell keeps
-    its node alive. `at` counts seconds; midnight, local, is at every multiple of 86400.
+    its node alive. Indoors, people come to work five days in seven, breathe, and open the windows. `at` counts
+    seconds; midnight, local, is at every multiple of 86400.
     """
 
     def __init__(self, seed: int = 1):
@@ -54,6 +60,10 @@ class Day:
         self._swing = 4 + 4 * chance(seed, "swing")
         self._height = 1 - exp(-chance(seed, "height") * 0.1)  # of the air column that is below the node
         self._noon = 12.5 + chance(seed, "noon")
+        self._week = int(7 * chance(seed, "week"))
+        self._people = 1 + int(4 * chance(seed, "people"))
+        self._leak = 0.3 + 0.4 * chance(seed, "leak")
+        self._breath = 18000 / (35 + 40 * chance(seed, "room"))  # ppm an hour that one of them (18 l/h) adds
         self._link = -52 - 25 * chance(seed, "link")
 
     def value(self, quantity: str, at: float) -> float:
@@ -102,14 +112,128 @@ class Day:
         return 0.2 + 108000 * self._sun(at) ** 1.3 * (1 - 0.8 * self._cloud(at))
 
     def _co2(self, at: float) -> float:
-        # Plants breathe out at night and in by day, under air that mixes when the sun is up.
-        return 424 + 22 * (0.4 - self._sun(at)) + 6 * self._waves("co2", at, (1801, 5003))
+        # Indoors: a room with its people in, their windows opened now and then, is a sum of exponentials. What was
+        # the day before yesterday has long leaked out.
+        ppm = _OUTDOORS_PPM
+        today = int(at // _DAY_S)
+        moment = (today - 1) * _DAY_S
+        for day in (today - 1, today):
+            for hour, people, changes in self._room(day):
+                end = min(at, day * _DAY_S + hour * 3600)
+                goal = _OUTDOORS_PPM + people * self._breath / changes
+                ppm = goal + (ppm - goal) * exp((moment - end) / 3600 * changes)
+                moment = end
+                if end == at:
+                    break
+        return ppm + 4 * self._waves("co2", at, (1801, 5003))
 
-    def _battery(self, at: float) -> float:
+    def _room(self, day: int) -> tuple:
+        """(until which hour, people, changes of the air per hour) in order; nobody is in on two days in seven."""
+        if (day + self._week) % 7 > 4:
+            return ((24.0, 0, self._leak),)
+        late = [0.7 * chance(self._seed, f"room{day}/{i}") for i in range(4)]
+        people = self._people
+        arrive, noon, leave = 7.6 + late[0], 12 + late[1], 16.8 + late[2]
+        aired = 9.7 + late[3], 14.4 + late[3]
+        return (
+            (arrive, 0, self._leak),
+            (aired[0], people, self._leak),
+            (aired[0] + 0.2, people, 8.0),
+            (noon, people, self._leak),
+            (noon + 0.8, 0, self._leak),
+            (aired[1], people, self._leak),
+            (aired[1] + 0.2, people, 8.0),
+            (leave, people, self._leak),
+            (24.0, 0, self._leak),
+        )
+
+    def _shower(self, slot: int):
+        """(when it begins, how many seconds it lasts, mm) or None: likely under clouds."""
+        name = f"shower{slot}"
+        cloud = self._cloud((slot + 0.5) * _SLOT_S)
+        if chance(self._seed, name) > 0.45 * cloud * cloud:
+            return None
+        seconds = 1200 + 9000 * chance(self._seed, name + "/s")
+        begin = slot * _SLOT_S + (_SLOT_S - seconds) * chance(self._seed, name + "/at")
+        return begin, seconds, 0.4 + 9 * chance(self._seed, name + "/mm") ** 2
+
+    def _rain(self, at: float) -> float:
+        shower = self._shower(int(at // _SLOT_S))
+        if shower is None or not 0 < at - shower[0] < shower[1]:
+            return 0.0
+        begin, seconds, millimetres = shower
+        return 3600 * millimetres / seconds * (1 - cos(2 * pi * (at - begin) / seconds))
+
+    def _moisture(self, at: float) -> float:
+        # Rain soaks in as it falls, and half of it has gone after some three days.
+        water = 0.0
+        last = int(at // _SLOT_S)
+        for slot in range(last - _SOIL_SLOTS, last + 1):
+            shower = self._shower(slot)
+            if shower is not None and at > shower[0]:
+                begin, seconds, millimetres = shower
+                share = min(1.0, (at - begin) / seconds)
+                fallen = millimetres * (share - sin(2 * pi * share) / (2 * pi))
+                water += fallen * exp(-max(0.0, at - begin - seconds) / (4 * _DAY_S))
+        return 60 - 46 * exp(-water / 20)
+
+    def _pm2_5(self, at: float) -> float:
+        # Traffic in the morning and the evening of five days in seven; still nights gather it, rain washes it out.
+        hour = at % _DAY_S / 3600
+        traffic = exp(-(((hour - 8) / 1.4) ** 2)) + 0.8 * exp(-(((hour - 18) / 1.9) ** 2))
+        if int(at // _DAY_S) % 7 > 4:
+            traffic *= 0.35
+        still = 5 + 3 * self._front(at) + 4 * (1 - self._sun(at))
+        drift = 1 + 0.25 * self._waves("dust", at, (613, 4409))
+        return (still + 16 * traffic) * drift / (1 + 0.3 * self._rain(at))
+
+    def _pm1_0(self, at: float) -> float:
+        return 0.65 * self._pm2_5(at)
+
+    def _pm10(self, at: float) -> float:
+        return self._pm2_5(at) * (1.35 + 0.2 * self._waves("coarse", at, (2203, 9007)))
+
+    def _weight(self, at: float) -> float:
+        # Stores come and go over weeks; nectar is brought in by day and dries by night; foragers are out in the sun.
+        stores = 36 + 4 * self._waves("stores", at, (1500007, 2700001))
+        nectar = 0.35 * cos(2 * pi * (at % _DAY_S / 3600 - 19) / 24) * (1 - 0.7 * self._cloud(at))
+        return stores + nectar - 0.6 * min(1.0, 3 * self._sun(at))
+
+    def _charge(self, at: float) -> float:
         # A Li-ion cell under a small panel: fullest towards evening, emptiest at dawn, less so under clouds.
         day = cos(2 * pi * (at % _DAY_S / 3600 - 17) / 24)
-        charge = 0.7 + 0.2 * day * (1 - 0.4 * self._cloud(at)) + 0.08 * self._front(at)
+        return 0.7 + 0.2 * day * (1 - 0.4 * self._cloud(at)) + 0.08 * self._front(at)
+
+    def _battery(self, at: float) -> float:
+        charge = self._charge(at)
         return 3.45 + 0.62 * charge + 0.09 * log(0.3 + charge) + 0.004 * self._grain("battery", at, 7)
+
+    def _state_of_charge(self, at: float) -> float:
+        return 100 * self._charge(at)
+
+    def _current(self, at: float) -> float:
+        # A panel of 1 W, whose charger lets go of it as the cell fills.
+        return 0.19 * self._illuminance(at) / 108000 * min(1.0, 8 * (1 - self._charge(at)))
+
+    def _voltage(self, at: float) -> float:
+        light = self._illuminance(at) / 108000
+        return 6.3 * light / (light + 0.004) - 2 * self._current(at)
+
+    # What hangs on the four inputs of an ADC: a thermistor below 10 kΩ at 3.3 V, a phototransistor, half the
+    # battery, and a soil probe.
+
+    def _voltage_0(self, at: float) -> float:
+        share = exp(3950 / (self._temperature(at) + 273.15) - 3950 / 298.15)
+        return 3.3 * share / (share + 1)
+
+    def _voltage_1(self, at: float) -> float:
+        return 3.1 * self._illuminance(at) / (self._illuminance(at) + 20000)
+
+    def _voltage_2(self, at: float) -> float:
+        return self._battery(at) / 2
+
+    def _voltage_3(self, at: float) -> float:
+        return 2.6 - 0.024 * self._moisture(at)
 
     def _rssi(self, at: float) -> float:
         # Foliage and people move slowly, reflections quickly.
