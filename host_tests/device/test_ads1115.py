@@ -102,7 +102,7 @@ def test_grid_against_the_chip(full_scale):
 
 
 def test_a_range_there_is_not():
-    with pytest.raises(ValueError, match="full_scale: choose one of"):
+    with pytest.raises(ValueError, match="full_scale: choose 6.144, 4.096"):
         ads1115.ADS1115(None, full_scale=3.3)
 
 

@@ -56,7 +56,7 @@ class ADS1115(Sensor):
         self._full_scale = full_scale
         millivolts = round(full_scale * 1000)
         if millivolts not in _RANGES:
-            raise ValueError(f"full_scale: choose one of {_RANGES} mV")
+            raise ValueError("full_scale: choose 6.144, 4.096, 2.048, 1.024, 0.512 or 0.256 V")
         self._settings = _SETTINGS | _RANGES.index(millivolts) << _PGA
 
     def _word(self, register: int) -> int:

@@ -21,8 +21,9 @@ _STOP_PERIODIC_MEASUREMENT = b"\x3f\x86"
 _SET_SENSOR_ALTITUDE = b"\x24\x27"
 _GET_SENSOR_ALTITUDE = b"\x23\x22"
 _GET_DATA_READY_STATUS = b"\xe4\xb8"
-# A command takes 1 ms (table 9), after which its answer can be fetched.
+# A command takes 1 ms, a stop 500 ms (table 9); a port's sleep may end up to 1 ms early.
 _COMMAND_MS = const(2)
+_STOP_MS = const(505)
 # A result comes every 5 s (3.5.1), by a clock of which no tolerance is given.
 _INTERVAL_MS = const(5500)
 
@@ -71,7 +72,7 @@ class SCD4X(Sensor):
             # Allowed while it measures or not; the CRC says that a Sensirion chip is there.
             self._has_result()
             # Measuring, it obeys nothing else (table 9); and only a stop ends an unknown mode.
-            self._command(_STOP_PERIODIC_MEASUREMENT, 500)
+            self._command(_STOP_PERIODIC_MEASUREMENT, _STOP_MS)
             if self._altitude is not None:
                 value = int(self._altitude).to_bytes(2, "big")
                 value += bytes((crc8(value, 0, 2),))
