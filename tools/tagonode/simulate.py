@@ -48,7 +48,7 @@ class SimulateError(Exception):
 
 @dataclass
 class Options:
-    """What the command line asks for; see its help. `cloud`: a stand-in that runs already, in place of the run's own."""
+    """What the command line asks for; see its help. `cloud`: a stand-in that runs already, for the run's own."""
 
     config: Path | None = None
     nodes: int = 1
