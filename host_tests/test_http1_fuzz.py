@@ -28,7 +28,7 @@ def ours(pieces, method="POST", room=4096):
     except http1.RemoteProtocolError:
         return "refused"
     assert len(buffer) == room
-    kept = {name.decode(): response.header(name.decode()) for name in http1.response._KEPT}
+    kept = {name: response.header(name) for name in http1.response._KEPT}
     return response.status, response.body(), response.keep_alive, response.size, kept
 
 
@@ -177,7 +177,7 @@ def test_one_connection_carries_many_answers(found, step):
             response.feed(raw[at : at + step])
         if not response.complete:
             response.eof()
-        kept = {name.decode(): response.header(name.decode()) for name in http1.response._KEPT}
+        kept = {name: response.header(name) for name in http1.response._KEPT}
         seen = response.status, response.body(), response.keep_alive, response.size, kept
         assert seen == ours([raw], method)
         assert seen[:3] == (status, body, alive)

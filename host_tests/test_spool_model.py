@@ -290,9 +290,39 @@ def test_a_failed_append_after_reopening_leaves_nothing():
     Spool("/spool", channels).append([1.5, 1], 1767322800000)
     queue = Spool("/spool", channels)
     memory.fail = lambda operation, name: (errno.EIO, False) if operation == "write" else None
-    with pytest.raises(SpoolError, match="cannot be stored"):
+    with pytest.raises(SpoolError, match="j2 cannot be written"):
         queue.append([2.5, 2], 1767322800000)
     memory.fail = lambda operation, name: None
     queue.sync()
     assert Spool("/spool", channels).next_sequence == 2
     assert queue.append([2.5, 2], 1767322800000) == 2
+
+
+def test_a_first_append_that_failed_leaves_nothing():
+    memory = Memory(spool.queue)
+    queue = Spool("/spool", CHANNEL_SETS[0])
+    memory.fail = lambda operation, name: (errno.EIO, False) if operation == "write" else None
+    with pytest.raises(SpoolError, match="s1 cannot be written"):
+        queue.append([2.5, 2], 1767322800000)
+    memory.fail = lambda operation, name: None
+    queue.sync()
+    queue = Spool("/spool", CHANNEL_SETS[0])
+    assert queue.append([2.5, 2], 1767322800000) == 1
+    assert Spool("/spool", CHANNEL_SETS[0]).samples_queued == 1
+
+
+def test_a_sample_that_was_refused_in_the_middle_of_a_drop_leaves_nothing():
+    """The disk is full, the oldest segment goes, and then the next one cannot be read."""
+    memory = Memory(spool.queue)
+    queue = Spool("/spool", CHANNEL_SETS[0], 65536)
+    while len([name for name in memory.files if name[0] == "s"]) < 2:
+        queue.append(["x" * 100, 1], 1767322800000)
+    queue.append([1.5, 1], 1767322800000)
+    memory.fail = lambda operation, name: (
+        (errno.ENOSPC, False) if operation == "write" else (errno.EIO, False) if operation == "read" else None
+    )
+    with pytest.raises(SpoolError, match="cannot be read"):
+        queue.append([2.5, 2], 1767322800000)
+    memory.fail = lambda operation, name: None
+    sequence = queue.append([3.5, 3], 1767322800000)
+    assert [list(sample.values) for sample in queue.peek() if sample.sequence == sequence] == [[3.5, 3]]

@@ -32,26 +32,26 @@ MUTATIONS = [
         "the slots are given up before their samples are in the segment (acknowledged before the data)",
         "powercut",
         "queue.py",
-        'self._write(name, "ab", lambda: self._parts(record))',
-        "parts = [bytes(p) for p in self._parts(record)]\n"
+        'self._write(name, "ab", None, record)',
+        "parts = [bytes(p) for p in self._moving(record)]\n"
         "                self._moved = self.next_sequence - 1\n"
         "                self._start_round()\n"
         "                self._commit()\n"
-        '                self._write(name, "ab", lambda: parts)',
+        '                self._write(name, "ab", parts)',
     ),
     Mutation(
         "no CRC check",
         "damage",
         "records.py",
-        'if seed >= 0 and crc32(view[start : stop - 4], seed) == unpack("<I", view[stop - 4 : stop])[0]:',
+        "if seed >= 0 and crc32(view[start:stop], seed) == _GOOD:",
         "if seed >= 0:",
     ),
     Mutation(
         "the rename of the quarantine is missing",
         "powercut",
-        "queue.py",
-        'os.rename(self._path + "/q0", self._path + "/q1")',
-        'self._remove("q0")',
+        "settling.py",
+        'os.rename(spool._path + "q0", spool._path + "q1")',
+        'spool._remove("q0")',
     ),
     Mutation(
         "the cursor is not synced by an acknowledgement",
@@ -63,17 +63,20 @@ MUTATIONS = [
     Mutation(
         "an empty new segment is not handled",
         "powercut",
-        "queue.py",
-        "            if self._context:\n                self.tag = self._context.tag\n                break\n",
-        "            if not self._size_of('s%d' % segments[-1]) or self._context:\n"
-        "                self.tag = self._context.tag if self._context else 'abcdef'\n                break\n",
+        "opening.py",
+        "        if scan.context:\n"
+        "            spool._context = scan.context\n"
+        "            spool.tag = scan.context.tag\n",
+        "        if not spool._size_of('s%d' % segments[-1]) or scan.context:\n"
+        "            spool._context = scan.context\n"
+        "            spool.tag = scan.context.tag if scan.context else 'abcdef'\n",
     ),
     Mutation(
         "an acknowledged segment is removed before the acknowledgement is on flash",
         "powercut",
         "queue.py",
-        "        self._save()\n        self._collect()\n\n    def _settle",
-        "        self._collect()\n        self._save()\n\n    def _settle",
+        "        self._save()\n        self._collect()\n\n    def settle",
+        "        self._collect()\n        self._save()\n\n    def settle",
     ),
     Mutation(
         "the batch in flight is not noted on flash",
@@ -85,22 +88,22 @@ MUTATIONS = [
     Mutation(
         "settled readings are forgotten at the next start",
         "powercut",
-        "queue.py",
-        "            n = cursor + get()\n            self._partial[n] = get()",
-        "            n = cursor + get()\n            get()",
+        "opening.py",
+        "        n = cursor + get()\n        spool._partial[n] = get()",
+        "        n = cursor + get()\n        get()",
     ),
     Mutation(
         "what a cut move left in the segment is not looked at",
         "powercut",
-        "queue.py",
-        'elif segments and self._size_of("s%d" % segments[-1]) != self._size:',
+        "opening.py",
+        'elif segments and spool._size_of("s%d" % segments[-1]) != spool._size:',
         "elif False:",
     ),
     Mutation(
         "a new segment is begun while the slots hold samples of the old",
         "powercut",
         "queue.py",
-        "        if self._context:\n            self._commit()\n        base",
+        "        self._commit()\n        base",
         "        base",
     ),
     Mutation(
@@ -113,11 +116,13 @@ MUTATIONS = [
     Mutation(
         "the quarantine row is written after the reading is settled",
         "powercut",
-        "queue.py",
-        "            self._reject(sample, index, reason)\n            self._quarantined += 1\n",
-        "            self._quarantined += 1\n"
-        "            self._partial[sequence] = self._partial.get(sequence, 0) | 1 << index\n"
-        "            self._save()\n            self._reject(sample, index, reason)\n",
+        "settling.py",
+        "        _reject(spool, os, sample, index, reason)\n",
+        "        spool._books[_QUARANTINED] += 1\n"
+        "        partial[sequence] = partial.get(sequence, 0) | 1 << index\n"
+        "        spool._save()\n"
+        "        _reject(spool, os, sample, index, reason)\n"
+        "        spool._books[_QUARANTINED] -= 1\n",
     ),
     Mutation(
         "a damaged context is not looked for a second time",
@@ -136,8 +141,8 @@ MUTATIONS = [
     Mutation(
         "numbers of lost records are given again",
         "damage",
-        "queue.py",
-        "self.next_sequence += _SLOTS * 16",
+        "opening.py",
+        "spool.next_sequence += _SLOTS * 16",
         "pass",
     ),
 ]

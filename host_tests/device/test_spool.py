@@ -1,6 +1,8 @@
 """The spool on real littlefs (MicroPython) and on a PC's folder (CPython): what callers see."""
 
+import gc
 import os
+import sys
 from binascii import crc32
 from struct import pack
 
@@ -302,13 +304,37 @@ def test_a_folder_that_cannot_be(tmp):
 FIVE = (("temperature", "°C", 2), ("humidity", "%", 2), ("pressure", "hPa", 2), ("battery", "V", 3), ("rssi", "dBm", 0))
 
 
+def use_everything(tmp):
+    spool = new(tmp)
+    spool.append([1.5, 1], START)
+    assert spool.quarantine(1, 0, "no good")
+    assert len(list(spool.quarantined_rows())) == 1
+    return spool
+
+
+def test_what_is_seldom_needed_is_not_kept_loaded(tmp):
+    use_everything(tmp)
+    for name in ("opening", "settling"):
+        assert "spool." + name not in sys.modules
+        assert not hasattr(sys.modules["spool"], name)
+
+
+@only("micropython", why="CPython's heap says nothing about a board's")
+def test_no_code_that_is_seldom_needed_stays_in_memory(tmp):
+    """One function that something still refers to would keep its module: 2.4 KB of heap, or 6.5 for the opening."""
+    gc.collect()
+    before = gc.mem_alloc()
+    spool = use_everything(tmp)
+    gc.collect()
+    assert gc.mem_alloc() - before < 3000
+    assert spool.queued == 1
+
+
 @only("micropython", why="CPython's heap says nothing about a board's")
 @heap("96K")
 @flash(blocks=128)
 def test_a_week_offline_takes_no_memory(tmp):
     """10,080 samples in and 50,400 readings out, in half the heap of a node; 512 KB of flash hold them."""
-    import gc
-
     spool = new(tmp, FIVE)
     spool.append([20.01, 50.25, 1013.25, 3.701, -60], START)
     list_of_one = queue(spool)

@@ -18,15 +18,14 @@ def encode_head(method: str, target: str, host: str, headers=(), content_length=
         raise LocalProtocolError("a target must begin with /")
     _check("the target", target, 33)
     _check("the host", host, 33)
-    head = [method, " ", target, " HTTP/1.1\r\nHost: ", host, "\r\n"]
+    head = "%s %s HTTP/1.1\r\nHost: %s\r\n" % (method, target, host)
     for name, value in headers:
         _check("a header's name", name.replace(":", " "), 33)
         _check("header " + name, value, 32)
-        head += (name, ": ", value, "\r\n")
+        head += "%s: %s\r\n" % (name, value)
     if content_length is not None:
-        head += ("Content-Length: ", str(content_length), "\r\n")
-    head.append("\r\n")
-    return "".join(head).encode()
+        head += "Content-Length: %d\r\n" % content_length
+    return (head + "\r\n").encode()
 
 
 def _check(what, text, lowest):

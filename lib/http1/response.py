@@ -20,25 +20,16 @@ for doubt about where the answer ends, RemoteProtocolError: the connection canno
 
 from micropython import const
 
-# What the next byte belongs to. _FIXED, _CHUNK and _CLOSE are body, the others are lines.
-_STATUS = const(0)
-_HEADER = const(1)
-_CHUNK_SIZE = const(2)
-_CHUNK_END = const(3)
-_TRAILER = const(4)
-_FIXED = const(5)
-_CHUNK = const(6)
-_CLOSE = const(7)
-_DONE = const(8)
-
 _WINDOW = const(128)  # bytes searched for the end of a line at a time
 _LINE_MAX = const(256)  # bytes kept of a line; a field that matters is shorter
 _HEAD_MAX = const(16384)
 _FIELDS_MAX = const(100)
 
-_FRAMING = (b"content-length", b"transfer-encoding", b"connection")
-_KEPT = _FRAMING + (b"retry-after", b"date", b"location", b"content-type")
-_DIGITS = b"0123456789abcdef"
+# the headers kept, those that say where the answer ends and whether the connection lives first
+_KEPT = ("content-length", "transfer-encoding", "connection", "retry-after", "date", "location", "content-type")
+_LENGTH = const(0)
+_CODING = const(1)
+_CONNECTION = const(2)
 
 
 class RemoteProtocolError(Exception):
@@ -56,33 +47,29 @@ class Response:
     def __init__(self, buffer: bytearray, limit: int = 65536):
         self._buffer = buffer
         self._limit = limit
-        self._line = bytearray(_LINE_MAX)
-        self._fields = {}
         self.begin("GET")
 
     def begin(self, method: str):
         """Forget the last answer and await the one to a request with this method."""
-        self._method = method
-        self._state = _STATUS
-        self._at = 0  # bytes of the current line
-        self._head = 0  # bytes of lines so far
-        self._count = 0  # fields so far
-        self._left = 0  # bytes of the body or chunk to come
-        self._fields.clear()
+        self._fields = {}  # place in _KEPT -> value, None when it is no text
+        self._line = b""  # the current line so far, up to _LINE_MAX bytes
+        self._at = 0  # its bytes, all of them
+        self._head = 0  # bytes of the lines before it
+        self._left = 0  # bytes of the body to come, 0 when a line comes next
         self.status = None
         self.size = 0
-        self.complete = False
-        self.keep_alive = False
-        self.started = False
+        self.complete = self.keep_alive = self.started = False
+        self._parser = self._parse(method)
+        next(self._parser)
 
     def header(self, name: str):
         """The value of one of the headers kept (lower-case name), None when the answer has none.
         Kept are content-length, transfer-encoding, connection, retry-after, date, location, content-type."""
-        return self._fields.get(name)
+        return self._fields.get(_KEPT.index(name)) if name in _KEPT else None
 
     def body(self) -> bytes:
         """A copy of the body's bytes, of the first len(buffer) if it is longer."""
-        return bytes(memoryview(self._buffer)[: min(self.size, len(self._buffer))])
+        return bytes(memoryview(self._buffer)[: self.size])
 
     def feed(self, data, n: int = None) -> bool:
         """Take the first ``n`` bytes (all of them by default) of a bytes-like object. True when complete.
@@ -90,52 +77,53 @@ class Response:
         data = memoryview(data)
         if n is None:
             n = len(data)
-        if n:
-            self.started = True
         i = 0
         while i < n:
-            state = self._state
-            if state < _FIXED:
-                window = bytes(data[i : min(n, i + _WINDOW)])
-                end = window.find(b"\n")
-                size = len(window) if end < 0 else end
-                at = self._at
-                room = min(size, _LINE_MAX - at)
-                if room > 0:
-                    self._line[at : at + room] = window[:room]
-                self._at = at + size
-                i += size
-                if self._head + self._at > _HEAD_MAX:
-                    raise RemoteProtocolError("head longer than 16 KB")
-                if end >= 0:
-                    i += 1
-                    self._end_of_line(state)
-                    self._at = 0
-            elif state == _DONE:
+            self.started = True
+            if self.complete:
                 self.keep_alive = False
                 break
-            else:
-                take = n - i
-                if state != _CLOSE:
-                    take = min(take, self._left)
-                    self._left -= take
-                room = min(take, len(self._buffer) - self.size)
+            take = min(n - i, self._left)
+            if take:
+                at = self.size
+                room = min(take, len(self._buffer) - at)
                 if room > 0:
-                    self._buffer[self.size : self.size + room] = data[i : i + room]
-                self.size += take
-                self._check_size(self.size)
+                    self._buffer[at : at + room] = data[i : i + room]
+                self.size = at + take
                 i += take
+                self._left -= take
                 if not self._left:
-                    if state == _FIXED:
-                        self._finish()
-                    elif state == _CHUNK:
-                        self._state = _CHUNK_END
+                    next(self._parser)
+                continue
+            window = bytes(data[i : min(n, i + _WINDOW)])
+            end = window.find(b"\n")
+            take = len(window) if end < 0 else end
+            self._line += window[: min(take, _LINE_MAX - len(self._line))]
+            self._at += take
+            i += take
+            if self._head + self._at > _HEAD_MAX:
+                raise RemoteProtocolError("head longer than 16 KB or 100 fields")
+            if end >= 0:
+                i += 1
+                try:
+                    line = self._line.decode()
+                    self._text = True
+                except ValueError:
+                    line = "".join(map(chr, self._line))
+                    self._text = False
+                if line[-1:] == "\r":
+                    line = line[:-1]
+                if "\r" in line or "\0" in line:
+                    raise RemoteProtocolError("malformed head")
+                self._parser.send(line)
+                self._line = b""
+                self._at = 0
         return self.complete
 
     def eof(self):
         """The peer has closed its side. Completes an answer that ends so, else raises RemoteProtocolError."""
-        if self._state == _CLOSE:
-            self._finish()
+        if self.size + self._left > self._limit:  # true of a body until the close alone
+            self.complete = True
         self.keep_alive = False
         if not self.complete:
             raise RemoteProtocolError(
@@ -143,116 +131,94 @@ class Response:
                 else "the connection closed without an answer"
             )  # fmt: skip
 
-    def _finish(self):
-        self._state = _DONE
+    def _expect(self, size):
+        if self.size + size > self._limit:
+            raise RemoteProtocolError("body longer than %d bytes" % self._limit)
+        self._left = size
+
+    def _parse(self, method):
+        """Is sent each line, without its end, and resumed when the body that it expects has come."""
+        fields = self._fields
+        count = 0
+        trailer = False
+        while True:
+            if not trailer:
+                line = yield
+                self._head += self._at + 1
+                code = line[9:12]
+                if line[:7] != "HTTP/1." or line[8:9] != " " or line[12:13] not in " " or len(code) != 3:
+                    raise RemoteProtocolError("no HTTP/1.1 status line")
+                old = _number(line[7:8], 10) == 0
+                code = _number(code, 10)
+                if code < 100 or code == 101:
+                    raise RemoteProtocolError("status %d, which nobody asked for" % code)
+            while True:
+                line = yield
+                self._head += self._at + 1
+                if not line:
+                    break
+                count += 1
+                if count > _FIELDS_MAX:
+                    raise RemoteProtocolError("head longer than 16 KB or 100 fields")
+                name, colon, value = line.partition(":")
+                if not colon or not name or " " in name or "\t" in name:  # folded lines begin with white space
+                    raise RemoteProtocolError("malformed head")
+                name = name.lower()
+                if trailer or name not in _KEPT:
+                    continue
+                i = _KEPT.index(name)
+                value = value.strip(" \t") if self._text else None
+                if i <= _CONNECTION and (value is None or self._at > _LINE_MAX):
+                    raise RemoteProtocolError(name + " unreadable")
+                if i not in fields:
+                    fields[i] = value
+                elif i == _CONNECTION:
+                    fields[i] += "," + value
+                elif i < _CONNECTION:
+                    raise RemoteProtocolError(name + " twice")
+            if trailer:
+                break
+            if code < 200:
+                fields.clear()
+                continue
+            length = fields.get(_LENGTH)
+            if length is not None:
+                length = _number(length, 10)
+            coding = fields.get(_CODING)
+            if coding is not None and (coding.lower() != "chunked" or length is not None or old):
+                raise RemoteProtocolError("transfer coding that is not plain chunked")
+            options = fields.get(_CONNECTION, "").lower().replace(" ", "").replace("\t", "").split(",")
+            self.keep_alive = "close" not in options and (not old or "keep-alive" in options)
+            self.status = code
+            if method == "HEAD" or code == 204 or code == 304 or length == 0:
+                break
+            if coding is None:
+                if length is None:
+                    self._left = self._limit + 1  # until the peer closes: all of these are too many
+                else:
+                    self._expect(length)
+                yield
+                self._expect(0)
+                break
+            while True:
+                line = yield
+                if self._at > _LINE_MAX:
+                    raise RemoteProtocolError("malformed chunk")
+                length = _number(line.split(";")[0].rstrip(" \t"), 16)
+                if not length:
+                    break
+                self._expect(length)
+                yield
+                if (yield):
+                    raise RemoteProtocolError("malformed chunk")
+            trailer = True
         self.complete = True
-
-    def _check_size(self, size):
-        if size > self._limit:
-            raise RemoteProtocolError(f"body longer than {self._limit} bytes")
-
-    def _end_of_line(self, state):
-        size = self._at
-        line = bytes(memoryview(self._line)[: min(size, _LINE_MAX)])
-        if line[-1:] == b"\r":
-            line = line[:-1]
-        if b"\r" in line or b"\0" in line:
-            raise RemoteProtocolError("control character in the head")
-        if state == _CHUNK_SIZE:
-            if size > _LINE_MAX:
-                raise RemoteProtocolError("chunk extension too long")
-            self._left = _number(line.split(b";")[0].rstrip(b" \t"), 16)
-            self._check_size(self.size + self._left)
-            self._state = _CHUNK if self._left else _TRAILER
-            return
-        if state == _CHUNK_END:
-            if line:
-                raise RemoteProtocolError("chunk longer than its size")
-            self._state = _CHUNK_SIZE
-            return
-        self._head += size + 1
-        if state == _STATUS:
-            self._status_line(line)
-        elif line:
-            self._count += 1
-            if self._count > _FIELDS_MAX:
-                raise RemoteProtocolError("more than 100 header fields")
-            self._field(line, state == _HEADER)
-        elif state == _TRAILER:
-            self._finish()
-        else:
-            self._end_of_head()
-
-    def _status_line(self, line):
-        code = line[9:12]
-        if line[:7] != b"HTTP/1." or line[8:9] != b" " or line[12:13] not in (b"", b" ") or len(code) != 3:
-            raise RemoteProtocolError("no HTTP/1.1 status line")
-        self._old = _number(line[7:8], 10) == 0
-        self._code = _number(code, 10)
-        if self._code < 100 or self._code == 101:
-            raise RemoteProtocolError(f"status {self._code}, which nobody asked for")
-        self._state = _HEADER
-
-    def _field(self, line, keep):
-        name, colon, value = line.partition(b":")
-        if not colon or not name or b" " in name or b"\t" in name:  # folded lines begin with white space
-            raise RemoteProtocolError("header field folded or without a name")
-        name = name.lower()
-        if not keep or name not in _KEPT:
-            return
-        framing = name in _FRAMING
-        try:
-            name = name.decode()
-            value = value.strip(b" \t").decode()
-        except ValueError:
-            value = None
-        if framing and (value is None or self._at > _LINE_MAX):
-            raise RemoteProtocolError(name + " unreadable")
-        fields = self._fields
-        if name not in fields:
-            fields[name] = value
-        elif name == "connection":
-            fields[name] += "," + value
-        elif framing:
-            raise RemoteProtocolError(name + " twice")
-
-    def _end_of_head(self):
-        code = self._code
-        fields = self._fields
-        if code < 200:
-            fields.clear()
-            self._state = _STATUS
-            return
-        length = fields.get("content-length")
-        if length is not None:
-            length = _number(length.encode(), 10)
-        coding = fields.get("transfer-encoding")
-        if coding is not None and (coding.lower() != "chunked" or length is not None or self._old):
-            raise RemoteProtocolError("transfer coding that is not plain chunked")
-        options = fields.get("connection", "").lower().replace(" ", "").replace("\t", "").split(",")
-        self.keep_alive = "close" not in options and (not self._old or "keep-alive" in options)
-        self.status = code
-        if self._method == "HEAD" or code == 204 or code == 304 or (length == 0 and coding is None):
-            self._finish()
-        elif coding is not None:
-            self._state = _CHUNK_SIZE
-        elif length is None:
-            self._state = _CLOSE
-        else:
-            self._check_size(length)
-            self._left = length
-            self._state = _FIXED
+        yield
 
 
 def _number(digits, base):
     # int() takes signs, spaces and underscores, a length must not.
-    number = 0
-    for c in digits.lower():
-        digit = _DIGITS.find(bytes((c,)))
-        if not 0 <= digit < base:
-            number = -1
-            break
-        number = number * base + digit
-    if number < 0 or not digits:
+    digits = digits.lower()
+    if not digits or digits.strip("0123456789abcdef"[:base]):
         raise RemoteProtocolError("unreadable number in status or framing")
-    return number
+    return int(digits, base)

@@ -9,12 +9,11 @@ from struct import pack, unpack
 
 from micropython import const
 
-SAMPLE = const(0)  # kinds below 0x80 are samples: the kind byte holds their flags
-CONTEXT = const(0x80)
-STATE = const(0x81)
-ROUND = const(0x82)  # a state with which the slots are used anew
-REJECT = const(0x83)
-RECORD_MAX = const(8192)  # bytes of the longest body
+_CONTEXT = const(0x80)  # kinds below are samples: the kind byte holds their flags
+_REJECT = const(0x83)
+_RECORD_MAX = const(8192)  # bytes of the longest body
+_RECORD_MIN = const(6)  # bytes of the shortest record
+_GOOD = const(0x2144DF1C)  # CRC-32 of anything followed by its own CRC-32
 
 _EXCEPTIONS = const(1)
 _UNSTAMPED = const(2)
@@ -31,6 +30,8 @@ _DECIMAL = const(4)
 _FLOAT32 = const(5)
 _FLOAT64 = const(6)
 _TEXT = const(7)
+
+_WINDOW = const(512)  # bytes of a file held at a time
 
 
 def put(out: bytearray, n: int) -> None:
@@ -54,10 +55,11 @@ def put_text(out: bytearray, text: str) -> None:
 
 def seal(body: bytearray, seed: int = 0) -> bytes:
     """A whole record: length, body, CRC-32 of both started from `seed`. Raises ValueError when it is too long."""
-    if len(body) > RECORD_MAX:
-        raise ValueError("sample of %d bytes: the spool stores at most %d" % (len(body), RECORD_MAX))
+    n = len(body)
+    if n > _RECORD_MAX:
+        raise ValueError("sample of %d bytes: the spool stores at most 8192" % n)
     out = bytearray()
-    put(out, len(body))
+    put(out, n)
     out.extend(body)
     out.extend(pack("<I", crc32(out, seed)))
     return out
@@ -73,18 +75,17 @@ def _decimal(value: float, scale: int) -> int:
     return None
 
 
-def put_value(out: bytearray, value: object, scale: int) -> None:
+def put_value(out: bytearray, value, scale: int) -> None:
     """Appends one value with its type, whatever it is. Raises ValueError for a type that cannot be stored."""
+    kind = type(value)
     if value is None:
         out.append(_NONE)
-    elif value is False:
-        out.append(_FALSE)
-    elif value is True:
-        out.append(_TRUE)
-    elif isinstance(value, int):
+    elif kind is bool:
+        out.append(_FALSE + value)
+    elif kind is int:
         out.append(_INT)
         put_signed(out, value)
-    elif isinstance(value, float):
+    elif kind is float:
         n = _decimal(value, scale)
         if n is not None:
             out.append(_DECIMAL)
@@ -100,7 +101,7 @@ def put_value(out: bytearray, value: object, scale: int) -> None:
             raw = pack("<d", value)
             out.append(_FLOAT64)
         out.extend(raw)
-    elif isinstance(value, str):
+    elif kind is str:
         out.append(_TEXT)
         put_text(out, value)
     else:
@@ -114,6 +115,8 @@ class Context:
     time + (sequence - base) * every, in ms. tag: text of 6. channels: tuple of (variable, unit, decimals).
     """
 
+    seed: int  # from which the CRCs of the segment's samples start
+
     def __init__(self, base: int, total: int, time: int, every: int, tag: str, channels: tuple):
         self.base = base
         self.total = total
@@ -121,13 +124,14 @@ class Context:
         self.every = every
         self.tag = tag
         self.channels = channels
-        self.scales = [10 ** c[2] for c in channels]
         self.key = crc32(tag.encode())
-        self.seed = 0
+        self.scales = scales = []
+        for channel in channels:
+            scales.append(10 ** channel[2])
 
     def encode(self) -> bytes:
-        """Its record. Sets `seed`, from which the CRCs of the segment's samples start."""
-        out = bytearray((CONTEXT,))
+        """Its record. Sets `seed`."""
+        out = bytearray((_CONTEXT,))
         for n in (self.base, self.total, self.time, self.every):
             put(out, n)
         put_text(out, self.tag)
@@ -145,7 +149,7 @@ class Sample:
 
     sequence: from 1. time: Unix ms, or None: then `mono` ms after the start of opening `boot`. estimated: the clock was
     not sure. channels: (variable, unit, decimals) each. values: one a channel, None where there is nothing to send.
-    location, metadata: what was given to `append`, or None. context, place: where it comes from, for the queue alone.
+    location, metadata: what was given to `append`, or None. place: where it comes from, for the queue alone.
     """
 
     sequence: int
@@ -156,7 +160,6 @@ class Sample:
     channels: tuple
     location: object
     metadata: object
-    context: Context
     place: tuple
 
     def __init__(self):
@@ -166,78 +169,79 @@ class Sample:
 class Scan:
     """Walks over the good records of one file, in constant memory, whatever bytes it holds.
 
-    read(at, buffer) -> count fills the buffer from the file. window: bytes held at a time. base: what a context must
-    start at, None for any.
+    read(source, at, buffer) -> count fills the buffer from the file `source`; None when source is the bytes themselves.
+    base: what a context must start at, None for any. at: where the first record begins.
     After a true `step()`: kind; start, stop: where the record lies in `buffer`; at: file position of the next.
-    raw, last: a slot's bytes and whether it is the newest, set by the queue.
     """
 
     kind: int
     start: int
     stop: int
-    raw: bytes
-    last: bool
+    i: int  # where in the buffer the next `get` reads
 
-    def __init__(self, read, window: int, base: int = None, at: int = 0):
+    def __init__(self, read, source, base: int = None, at: int = 0, context: Context = None):
         self.read = read
+        self.source = source
         self.base = base
         self.at = at
-        self.context = None
+        self.context = context
         self.damaged = False
-        self.buffer = bytearray(window)
-        self.offset = self.filled = 0  # the part of the file in the buffer
-        self.i = 0
-
-    def _load(self, at: int, size: int) -> int:
-        if len(self.buffer) < size:
-            self.buffer = bytearray(size)
-        self.offset = at
-        self.filled = self.read(at, self.buffer)
-        return self.filled
+        # `filled` bytes of the file from `offset` on are in the buffer
+        if read:
+            self.buffer = bytearray(_WINDOW)
+            self.offset = -1
+            self.filled = 0
+        else:
+            self.buffer = source
+            self.offset = 0
+            self.filled = len(source)
 
     def step(self) -> bool:
         at = self.at
+        size = _RECORD_MIN
         while True:
-            i = at - self.offset
-            if i < 0 or i + 3 > self.filled:
-                i = 0
-                if self._load(at, 0) < 6:
-                    if self.filled:
-                        self.damaged = True
-                    self.at = at
-                    return False
             buffer = self.buffer
-            start = i
-            size = buffer[i]
-            i += 1
-            if size > 127:
-                size = size & 127 | buffer[i] << 7
+            start = at - self.offset
+            if start + size > self.filled and self.read and (start or self.filled == len(buffer)):
+                if len(buffer) < size:
+                    self.buffer = buffer = bytearray(size)
+                self.offset = at
+                start = 0
+                self.filled = self.read(self.source, at, buffer)
+            i = self.filled - start
+            if i < _RECORD_MIN:
+                if i > 0:
+                    self.damaged = True
+                self.at = at
+                return False
+            i = start + 1
+            stop = buffer[start]
+            if stop > 127:
+                stop = stop & 127 | buffer[i] << 7
                 i += 1
-            stop = i + size + 4
             kind = buffer[i]
-            if 0 < size <= RECORD_MAX and (kind < _FLAGS or CONTEXT <= kind <= REJECT):
-                if stop > self.filled and (start or self.filled == len(buffer)):
-                    self._load(at, stop - start)
-                    buffer = self.buffer
-                    i -= start
-                    stop -= start
-                    start = 0
+            if 0 < stop <= _RECORD_MAX and (kind < _FLAGS or _CONTEXT <= kind <= _REJECT):
+                stop += i + 4
                 if stop <= self.filled:
                     view = memoryview(buffer)
                     seed = 0
-                    if kind < REJECT and kind != CONTEXT:
+                    if kind < _REJECT and kind != _CONTEXT:
                         seed = -1
                         if self.context:
                             seed = self.context.seed if kind < _FLAGS else self.context.key
-                    if seed >= 0 and crc32(view[start : stop - 4], seed) == unpack("<I", view[stop - 4 : stop])[0]:
+                    if seed >= 0 and crc32(view[start:stop], seed) == _GOOD:
                         self.i = i + 1
                         self.kind = kind
                         self.start = start
                         self.stop = stop
                         self.at = at + stop - start
-                        if kind != CONTEXT or self._context(crc32(view[i : stop - 4])):
+                        if kind != _CONTEXT or self._context(crc32(view[i : stop - 4])):
                             return True
+                elif stop - start > size:
+                    size = stop - start
+                    continue
             at += 1
+            size = _RECORD_MIN
             self.damaged = True
 
     def get(self) -> int:
@@ -303,51 +307,37 @@ class Scan:
         Returns False when its fields do not fill the record.
         """
         try:
-            return self._sample(out, whole)
+            context = self.context
+            flags = self.kind
+            delta = self.get()
+            out.sequence = context.base + delta
+            out.channels = context.channels
+            out.estimated = bool(flags & _ESTIMATED)
+            out.time = None
+            out.boot = out.mono = 0
+            if flags & _UNSTAMPED:
+                out.boot = self.get()
+                out.mono = self.get()
+            else:
+                out.time = self.get_signed() + context.time + delta * context.every
+            mask = self.get() if flags & _EXCEPTIONS else 0
+            values = out.values
+            values.clear()
+            if not whole and not mask:
+                values.extend(context.scales)
+                return True
+            for scale in context.scales:
+                if mask & 1:
+                    values.append(self.get_value(scale))
+                else:
+                    n = self.get_signed()
+                    values.append(n / scale if scale > 1 else n)
+                mask >>= 1
+            out.location = json.loads(self.get_text()) if flags & _LOCATION else None
+            out.metadata = json.loads(self.get_text()) if flags & _METADATA else None
+            return self.i == self.stop - 4
         except (ValueError, IndexError):
             return False
-
-    def _sample(self, out: Sample, whole: bool) -> bool:
-        context = self.context
-        flags = self.kind
-        delta = self.get()
-        out.sequence = context.base + delta
-        out.channels = context.channels
-        out.estimated = bool(flags & _ESTIMATED)
-        out.time = None
-        out.boot = out.mono = 0
-        if flags & _UNSTAMPED:
-            out.boot = self.get()
-            out.mono = self.get()
-        else:
-            out.time = self.get_signed() + context.time + delta * context.every
-        mask = self.get() if flags & _EXCEPTIONS else 0
-        values = out.values
-        values.clear()
-        if not whole and not mask:
-            values.extend(context.scales)
-            return True
-        for scale in context.scales:
-            if mask & 1:
-                values.append(self.get_value(scale))
-            else:
-                n = self.get_signed()
-                values.append(n / scale if scale > 1 else n)
-            mask >>= 1
-        out.location = json.loads(self.get_text()) if flags & _LOCATION else None
-        out.metadata = json.loads(self.get_text()) if flags & _METADATA else None
-        return self.i == self.stop - 4
-
-    def reject(self) -> tuple:
-        """(sequence, index, time, variable, unit, value, reason) of a quarantine record."""
-        sequence, index, time = self.get(), self.get(), self.get()
-        variable, unit = self.get_text(), self.get_text()
-        i = self.i
-        self.get_value(1)
-        scale = 10 ** self.get()
-        reason = self.get_text()
-        self.i = i
-        return sequence, index, time - 1 if time else None, variable, unit, self.get_value(scale), reason
 
 
 def encode_sample(
@@ -371,9 +361,9 @@ def encode_sample(
         # What a channel usually carries costs no type: a float of its decimals or, without decimals, an int.
         n = None
         if scale == 1:
-            if isinstance(value, int) and value is not True and value is not False:
+            if type(value) is int:
                 n = value
-        elif isinstance(value, float):
+        elif type(value) is float:
             n = _decimal(value, scale)
         if n is None:
             mask |= bit
