@@ -7,7 +7,7 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench campaign-powercut campaign-damage campaign-herd help
+.PHONY: install run test check bench campaign-powercut campaign-damage campaign-herd campaign-network faults help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
@@ -17,6 +17,8 @@ help:
 	@echo "make campaign-powercut   the power cut at every flash operation, tens of thousands of times"
 	@echo "make campaign-damage     10,000 damaged queues, read by two independent readers"
 	@echo "make campaign-herd       200 nodes share one rate limit: when their requests come, as a histogram"
+	@echo "make faults   every fault of network and server against a virtual board, as a table    ARGS=\"handshake\""
+	@echo "make campaign-network    500 rounds of each class of these faults: no leak, no loss     ROUNDS=50"
 	@echo "make install  builds .venv with tagonode, python and micropython in its bin"
 
 install: $(VENV)/.installed
@@ -53,3 +55,9 @@ campaign-damage: install
 
 campaign-herd: install
 	$(BIN)/python host_tests/campaigns/herd.py $(ARGS)
+
+faults: install
+	$(BIN)/python host_tests/faults.py $(ARGS)
+
+campaign-network: install
+	$(BIN)/python host_tests/campaigns/network.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)

@@ -252,7 +252,7 @@ NAMES = (
     Fault("name server fails", ((UNAVAILABLE, "code 2"),), names=servfail(), times=3),
     Fault("name server silent", ((UNAVAILABLE, "no answer from"),), names=silence(), times=4),
     Fault("name answered to another query", ((UNAVAILABLE, "no answer from"),), names=wrong_id(NOBODY), times=3),
-    Fault("forged name, then the true one", (), (UNAVAILABLE,), names=wrong_id(NOBODY, then=HERE)),
+    Fault("forged name, then the true one", (), (UNAVAILABLE,), names=wrong_id(NOBODY, then=HERE), cured=True),
     Fault("garbage for a name", ((UNAVAILABLE, "no answer from"),), names=garbage(), times=3),
     Fault("a name without an address", ((UNAVAILABLE, "no IPv4 address"),), names=a(), times=2),
     Fault(
@@ -363,13 +363,12 @@ SLOW = (
 )
 IDLE = (
     *(
-        Fault(f"idle connection {name}", (), (UNAVAILABLE, AMBIGUOUS), connection=conn(SERVE, hang_up(how)), times=3)
+        Fault(f"idle connection {name}", racing=(UNAVAILABLE, AMBIGUOUS), connection=conn(SERVE, hang_up(how)), times=3)
         for how, name in (("fin", "closed"), ("notify", "closed by close_notify"), ("rst", "reset"))
     ),
     Fault(
         "server speaks to an idle connection",
-        (),
-        (UNAVAILABLE, AMBIGUOUS),
+        racing=(UNAVAILABLE, AMBIGUOUS),
         connection=conn(
             SERVE, hang_up("notify", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         ),
@@ -484,7 +483,7 @@ REFUSALS = (
         )
         for status in (301, 302, 307, 308)
     ),
-    refused("303 without a place", MISCONFIGURED, "HTTP 303 sends us to None", answer(303, "")),
+    refused("303 without a place", MISCONFIGURED, "HTTP 303", answer(303, "")),
     refused("401", UNAUTHORISED, "Authorization denied", failure(401, "Authorization denied")),
     refused("401 that repeats the token", UNAUTHORISED, "no device has ***", failure(401, f"no device has {TOKEN}")),
     refused("403", UNAUTHORISED, "Device is disabled", failure(403, "Device is disabled")),
@@ -513,8 +512,8 @@ REFUSALS = (
     Fault(
         "200, but rejected",
         ((REJECTED, "Invalid payload"),),
-        (DEVICE_REFUSES,),
         answer=always(failure(200, "Invalid payload")),
+        exactly=True,
     ),
 )
 POISON = (
@@ -575,8 +574,9 @@ SIZES = (
     Fault(
         "refused before it is read",
         ((TOO_LARGE, "HTTP 413"),),
-        (DEVICE_REFUSES, AMBIGUOUS, UNAVAILABLE),
+        (AMBIGUOUS, UNAVAILABLE),
         connection=hang_up("notify", b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        exactly=True,
         fresh=True,
     ),
     Fault(

@@ -1,9 +1,11 @@
-"""The fault matrix of the uplink (faults.py), each class on a virtual board of its own."""
+"""The fault matrix of the uplink (faults.py), each class on a virtual board of its own; a slice of its campaign."""
 
+import random
 from collections.abc import Iterator
 
 import faults
 import pytest
+from campaigns import network
 from hostile.server import Fault
 
 
@@ -13,8 +15,9 @@ class Matrix:
     kind = ""
 
     @pytest.fixture(scope="class")
-    def bench(self) -> Iterator[faults.Bench]:
-        with faults.Bench(self.kind) as bench:
+    @classmethod
+    def bench(cls) -> Iterator[faults.Bench]:
+        with faults.Bench(cls.kind) as bench:
             yield bench
 
     def test_fault(self, bench: faults.Bench, fault: Fault) -> None:
@@ -92,3 +95,10 @@ class TestLostAnswers(Matrix):
 def test_every_class_is_played() -> None:
     played = [each.kind for each in Matrix.__subclasses__()]
     assert sorted(played) == sorted(faults.CLASSES)
+
+
+@pytest.mark.parametrize("kind", ["handshake", "lost answers"])
+def test_a_slice_of_the_campaign(kind: str) -> None:
+    seed = random.randrange(1 << 16)
+    report = network.play(kind, 8, seed)
+    assert (report.rounds, report.violations) == (8, []), "\n".join(report.violations)

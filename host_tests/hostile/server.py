@@ -27,12 +27,12 @@ class Fault:
     """One way in which things go wrong, and what is to be seen of it.
 
     verdicts: (verdict, part of its detail) each of which has to be said; "a|b" either of them. also: verdicts that
-    may be said besides.
+    may be said besides; racing: and on a busy machine.
 
     What goes wrong, each None for nothing: `connection`, a step, for new connections; `certificate`, one of
     certificates.KINDS, or "1.3" for a server that knows no older TLS; `names`, what the name server says; `answer`.
-    The fault is healed when it was met `times` times, every verdict was said, and if `cured` when all that was
-    sampled up to then has arrived all the same.
+    The fault is healed when it was met `times` times (`exactly`: and no more), every verdict was said, and if `cured`
+    when all that was sampled up to then has arrived all the same.
 
     samples_in_peace: so many samples are taken then without another request. twice: readings may be stored twice.
     reboot: the power is cut to heal it. fresh: starts with a reboot.
@@ -41,11 +41,13 @@ class Fault:
     name: str
     verdicts: tuple[tuple[str, str], ...] = ()
     also: tuple[str, ...] = ()
+    racing: tuple[str, ...] = ()
     connection: dict | None = None
     certificate: str = "good"
     names: Any = None
     answer: Answer | None = None
     times: int = 1
+    exactly: bool = False
     cured: bool = False
     samples_in_peace: int = 0
     twice: bool = False
@@ -147,14 +149,19 @@ class Hostile(Network):
         if fault.names is not None and not self.queries:
             # a board asks for a name again when the address that it knows is no use any more
             return steps.refuse()
+        if self._over(fault):
+            return SERVE
         if fault.certificate != "good" or fault.connection is not None:
             self._met += 1
         return fault.connection or SERVE
 
+    def _over(self, fault: Fault) -> bool:
+        return fault.exactly and self._met >= fault.times
+
     def answer_to(self, request: dict) -> dict:
         fault = self.fault
         step = None
-        if fault.answer is not None:
+        if fault.answer is not None and not self._over(fault):
             step = fault.answer(self, request)
             self._met += step is not None
         if step is None:
