@@ -52,8 +52,8 @@ class Herd:
     @property
     def crowded(self) -> float:
         """So many times the mean of the tenths are too much for one of them."""
-        # Nodes that pick their moments independently do not get there, not one herd of 200 in 10^12; the fewer they are,
-        # the more of them meet by chance. Nodes that move together come within a tenth or two, which makes 5 to 10.
+        # Nodes that pick their moments independently do not get there, not one herd of 200 in 10^12; of fewer of them
+        # more meet by chance. Nodes that move together come within a tenth or two, which makes 5 to 10.
         return max(3.0, 1 + 2 * (200 / self.nodes) ** 0.5)
 
     def run(self) -> "Outcome":
