@@ -7,7 +7,6 @@ from tagoio import calls, regions, verdicts
 
 GROUP = "k3x9q2_17"
 TIME = 1767323045678
-ISO = "2026-01-02T03:04:05.678Z"
 
 
 @pytest.mark.parametrize(
@@ -120,30 +119,6 @@ def test_read():
 )
 def test_count(result, number):
     assert calls.count(result) == number
-
-
-@pytest.mark.parametrize(
-    "result, there",
-    [
-        ([{"variable": "temperature", "group": GROUP, "time": ISO}], True),
-        ([{"variable": "humidity", "group": GROUP}, {"variable": "temperature", "group": GROUP}], True),
-        ([{"variable": "temperature", "group": "other", "time": ISO}], True),
-        ([{"variable": "temperature", "group": "other", "time": "2026-01-02T03:04:05.679Z"}], False),
-        ([{"variable": "humidity", "group": GROUP, "time": ISO}], False),
-        ([{"group": GROUP}], False),
-        ([], False),
-        (None, False),
-        ("no", False),
-        ([None, 5, "x", []], False),
-    ],
-)
-def test_stored(result, there):
-    assert calls.stored(result, "temperature", GROUP, TIME) == there
-
-
-def test_stored_without_a_time():
-    assert calls.stored([{"variable": "a", "group": GROUP}], "a", GROUP)
-    assert not calls.stored([{"variable": "a", "group": "x"}], "a", GROUP)
 
 
 def test_unread():

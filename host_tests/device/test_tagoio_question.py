@@ -55,6 +55,9 @@ def test_the_question():
         # cut short by a small buffer
         (accepted(row())[:-3], True),
         (accepted(row()).replace('":', '": ')[:-3], True),
+        (accepted(row()).replace('":', '":\n\t')[:-3], True),
+        (accepted(row(group="other", time="") + ",\n" + row("humidity"))[:-1], None),
+        (accepted(row("a") + "," + row())[:-1], None),
         (accepted(row(time=LONG))[:512], True),
         (accepted(row(LONG, time=LONG))[:512], None),
         (accepted(row(group="other", time=LONG))[:512], None),

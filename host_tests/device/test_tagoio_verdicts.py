@@ -105,6 +105,14 @@ ANSWERS = [
     (500, form_a("Internal error"), UNAVAILABLE, "Internal error"),
     (503, '{"status":true}', UNAVAILABLE, "HTTP 503"),
     (599, "", UNAVAILABLE, ""),
+    (400, form_a("Limit exceeded for this month"), DEVICE_REFUSES, ""),
+    (400, form_a("Monthly quota used up"), DEVICE_REFUSES, ""),
+    (400, form_a("Limit of 25 items"), REJECTED, ""),
+    (400, form_a("The month must be a number"), REJECTED, ""),
+    (400, form_b("Authorization denied"), UNAUTHORISED, ""),
+    (200, form_b("Request Entity Too Large"), TOO_LARGE, ""),
+    (406, HTML, UNAVAILABLE, "HTTP 406"),
+    (415, form_a("Content-Type must be application/json"), REJECTED, "Content-Type"),
     (502, HTML, AMBIGUOUS, "HTTP 502"),
     (504, "", AMBIGUOUS, "HTTP 504"),
     (700, "", UNAVAILABLE, ""),
@@ -147,6 +155,13 @@ WAITS = [
     (None, text_of("-8"), None),
     (None, text_of("9" * 60), 3600),
     (None, text_of("NaN"), None),
+    (None, text_of("8.5"), 8),
+    (None, form_a('Too many requests, \\"Retry-After\\": 8'), None),
+    (None, form_a("Too many requests (RETRY AFTER: 007)"), 7),
+    ("\u0663", text_of("\u0663"), None),  # a digit elsewhere
+    ("120, 60", "", 120),
+    ("NaN", "", None),
+    ("1e3", "", 1),
 ]
 
 
@@ -156,6 +171,20 @@ def test_retry_after(header, body, seconds):
         verdict, _, hint = judge(status, {"retry-after": header}.get, body.encode())
         assert verdict == (THROTTLED if status == 429 else UNAVAILABLE)
         assert hint == seconds
+
+
+def test_only_who_has_to_wait_is_told_how_long():
+    for status in (200, 301, 400, 401, 402, 404, 413, 502, 504):
+        assert judge(status, {"retry-after": "9"}.get, form_a("x").encode())[2] is None
+    assert judge(200, {"retry-after": "9"}.get, form_a("Too many requests").encode())[2] == 9
+
+
+def test_the_remedy_of_a_redirect_comes_first():
+    long = "https://portal.example/" + "x" * 200
+    for status in (301, 302, 303, 307, 308):
+        detail = judge(status, {"location": long}.get, b"")[1]
+        assert detail.startswith(f"correct the server's address: HTTP {status} sends us to https://portal.example/")
+        assert judge(status, {}.get, b"")[1].endswith("sends us to nowhere")
 
 
 def test_the_token_is_blotted_out_even_at_the_cut():
@@ -172,6 +201,10 @@ def test_the_token_is_blotted_out_even_at_the_cut():
 def test_the_detail_is_one_line():
     detail = judge(400, {}.get, b'{"status":false,"message":"a\\nb\\u0000\\u001b[31mc"}')[1]
     assert detail == "a b  [31mc"
+    text = "\\u007f\\u009b31m|\\ud800|\\ud83d\\ude00|\u00e9\u2026\u0663|"
+    detail = judge(400, {}.get, form_a(text).encode())[1]
+    assert detail.replace(" ", "") == "31m|||\u00e9\u2026\u0663|"
+    assert detail.encode().decode() == detail
 
 
 NAME = "\nThe certificate Common Name (CN) does not match with the expected CN"
@@ -258,6 +291,9 @@ FAILURES = [
     ("handshake", "certificate verify failed: certificate has expired", False, UNTRUSTED, "expired", ""),
     ("handshake", "certificate verify failed: certificate is not yet valid", False, UNTRUSTED, "clock", ""),
     ("send", "[Errno 104] ECONNRESET", False, UNAVAILABLE, None, "sending"),
+    ("send", "the answer says: expired", False, UNAVAILABLE, None, "sending"),
+    ("handshake", "(-32512, 'MBEDTLS_ERR_SSL_ALLOC_FAILED')", False, UNAVAILABLE, None, "memory"),
+    ("handshake", "x" * 500, False, UNAVAILABLE, None, ""),
     ("send", "[Errno 104] ECONNRESET", True, AMBIGUOUS, None, "ECONNRESET"),
     ("answer", "the connection closed without an answer", True, AMBIGUOUS, None, "without an answer"),
     ("answer", "The certificate validity has expired", True, AMBIGUOUS, None, ""),
@@ -291,6 +327,8 @@ def test_failures(stage, text, sent, verdict, reason, part):
         (b"1e", False),
         (b"\0", False),
         (b"[" * 900, False),
+        (b"[" * 4000, False),  # RuntimeError on CPython, MemoryError on a board
+        (b'{"a":' * 1000, False),
         (b'{"a":' * 150, False),
         (b"null", False),
     ],
@@ -298,3 +336,11 @@ def test_failures(stage, text, sent, verdict, reason, part):
 def test_any_body_is_an_object_or_none(body, dict_expected):
     assert isinstance(verdicts.parse_envelope(body), dict) == dict_expected
     assert verdicts.parse_envelope(bytearray(body)) == verdicts.parse_envelope(body)
+
+
+def test_an_answer_cut_anywhere_is_no_answer():
+    whole = b'{"result":[{"a":"b"},5,null],"status":true,"message":"x"}'
+    assert judge(200, {}.get, whole)[0] == ACCEPTED_WITH_WARNING
+    for cut in range(len(whole)):
+        assert judge(200, {}.get, whole[:cut])[0] == AMBIGUOUS
+        assert judge(200, {}.get, whole[:cut] + b"<html>")[0] == AMBIGUOUS

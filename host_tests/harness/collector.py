@@ -3,6 +3,7 @@
 A device test is a function test_* in a file below a folder called `device`. The rest is left to pytest.
 """
 
+import base64
 import contextlib
 import tempfile
 from collections.abc import Iterator
@@ -159,5 +160,17 @@ def _chips(item: DeviceItem, job: Job, stack: contextlib.ExitStack) -> dict:
     return chips.describe()
 
 
+def _cloud(item: DeviceItem, job: Job, stack: contextlib.ExitStack) -> dict:
+    from tagonode.cloud import LocalCloud
+
+    cloud = stack.enter_context(LocalCloud())
+    token = cloud.create_device("Device of a test", "mutable")
+    parameters = {"upload_every": "600", "name": ""}
+    for key, value in parameters.items():
+        cloud.set_parameter(token, key, value)
+    root = base64.b64encode(cloud.ca_der).decode()
+    return {"port": cloud.port, "root": root, "token": token, "parameters": parameters}
+
+
 # name -> function(item, job, stack) that starts it in this process and gives the JSON for guest/fixtures.py
-FIXTURES = {"net": _net, "chips": _chips, "tmp": _tmp}
+FIXTURES = {"net": _net, "chips": _chips, "tmp": _tmp, "cloud": _cloud}

@@ -1,15 +1,17 @@
 """Requests to TagoIO with a device token, and the reading of their answers.
 
 What belongs here: which request asks for what, and what shape its result has. What does not: sending, and
-what follows from an answer. Uploading readings is ``records``' and needs nothing from here.
+what follows from an answer. Uploading readings is ``records``', whether one is stored is ``question``'s: neither needs
+anything from here.
 
 Every builder returns ``(method, path, body)``: the path is below the server's prefix, percent-encoded; the
 body is bytes or None, to be sent as application/json::
 
-    method, path, body = calls.get(variables="temperature", groups="k3x9q2_17", qty=1)
+    method, path, body = calls.params(sent=False)
     ...                                             # send it, with the Device-Token
     verdict, detail, hint, result = calls.read(status, response.header, response.body(), token)
-    there = calls.stored(result, "temperature", "k3x9q2_17", 1767323045678)
+    for id, key, value in calls.unread(result):
+        ...
 
 Source: TagoIO API, "Sending data", "Getting data", "Deleting data", "Device info",
 "Configuration parameters".
@@ -97,17 +99,6 @@ def count(result):
         digits = result.split(" ")[0]
         return int(digits) if digits.isdigit() and len(digits) < 10 else None
     return None if isinstance(result, bool) or not isinstance(result, (int, float)) else result
-
-
-def stored(result, variable: str, group: str, time=None) -> bool:
-    """Whether the reading is among these records: this variable, and this group or this time (unix ms)."""
-    moment = None if time is None else records.iso8601(time).decode()
-    for row in rows(result):
-        if row.get("variable") == variable and (
-            row.get("group") == group or moment and row.get("time") == moment
-        ):
-            return True
-    return False
 
 
 def unread(result) -> list:

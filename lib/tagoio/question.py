@@ -39,7 +39,7 @@ def found(body, variable: str, group: str = None, time: int = None):
     answer = verdicts.parse_envelope(body)
     if answer is None:
         # none of the texts looked for has a space, and within a JSON text a quote would be escaped
-        first = bytes(body).replace(b" ", b"").split(b"},{")[0]
+        first = b"".join(bytes(body).split()).split(b"},{")[0]
         if b'"status":true' in first and _pair("variable", variable) in first:
             for key, text in marks:
                 if _pair(key, text) in first:

@@ -33,7 +33,7 @@ Sources: TagoIO API, "Sending data" (names, lengths, 200 kB a body); RFC 8259 (J
 from micropython import const
 
 VARIABLE_MAX = const(100)  # characters of a variable's name
-UNIT_MAX = const(25)  # characters of a unit
+UNIT_MAX = const(25)  # characters of a unit; what is longer is cut
 VALUE_MAX = const(6000)  # bytes of a text value as it stands in the JSON, quotes included
 METADATA_MAX = const(10000)  # bytes of the metadata's JSON
 BODY_MAX = const(200000)  # bytes of a whole body
@@ -55,9 +55,7 @@ class RecordError(ValueError):
 
 def clean_variable(name: str) -> str:
     """The name as TagoIO stores it: lower case, everything outside [a-z0-9_] replaced by ``_``,
-    cut at 100 characters. Raises ValueError for an empty name."""
-    if not name:
-        raise ValueError("a variable has an empty name: give it one of letters, digits and _")
+    cut at 100 characters. Of no name at all it makes ``_``: settings are checked elsewhere, readings are kept."""
     clean = ""
     for c in name[:VARIABLE_MAX]:
         if "A" <= c <= "Z":
@@ -65,16 +63,7 @@ def clean_variable(name: str) -> str:
         elif not ("a" <= c <= "z" or "0" <= c <= "9"):
             c = "_"
         clean += c
-    return clean
-
-
-def check_unit(unit: str) -> str:
-    """The unit itself. Raises ValueError when it is longer than 25 characters."""
-    if len(unit) > UNIT_MAX:
-        raise ValueError(
-            f'unit "{unit[:40]}" has {len(unit)} characters, TagoIO takes {UNIT_MAX}: shorten it'
-        )
-    return unit
+    return clean or "_"
 
 
 def quote(text: str) -> bytes:
@@ -249,7 +238,7 @@ class Encoder:
             fixed = []
             for variable, unit, decimals in channels:
                 head = b'{"variable":"' + clean_variable(variable).encode() + b'","value":'
-                middle = b',"unit":' + quote(unit) if unit else b""
+                middle = b',"unit":' + quote(unit[:UNIT_MAX]) if unit else b""
                 fixed.append((head, middle, decimals, len(head) + len(middle)))
             self._fixed = fixed
             self._channels = channels

@@ -50,55 +50,28 @@ AMBIGUOUS = "ambiguous"
 _DETAIL_MAX = const(120)
 _WAIT_MAX = const(3600)
 
-# What a refusal means by its words, all of which must be in the text. The first row that fits counts.
-_REFUSALS = (
-    (THROTTLED, "too many requests"),
-    (UNAUTHORISED, "authorization denied"),
-    (TOO_LARGE, "entity too large"),
-    (DEVICE_REFUSES, "limit reach"),  # "The device has reached the limit of 50000 data registers"
-    (DEVICE_REFUSES, "limit exceed month"),
-    (DEVICE_REFUSES, "quota"),
-    (DEVICE_REFUSES, "time must between"),  # "Time must be between 2026-01-01 and 2026-02-03": retention
-    (DEVICE_REFUSES, "retention"),
-    (DEVICE_REFUSES, "time too old"),
-    (DEVICE_REFUSES, "time future"),
-    (DEVICE_REFUSES, "deactivated"),
-    (DEVICE_REFUSES, "disabled"),
-    (DEVICE_REFUSES, "inactive"),  # "Device not found or inactive"
-    (DEVICE_REFUSES, "permission"),
+# Refusals that no other reading would escape. A row's words must all be in the text. The sentences behind some of them:
+# "The device has reached the limit of 50000 data registers", "Device not found or inactive", and for times outside of
+# the retention "Time must be between 2026-01-01 and 2026-02-03".
+_DEVICE_REFUSES = (
+    "limit reach/limit exceed month/quota/time must between/retention/time too old/time future"
+    "/deactivated/disabled/inactive/permission"
 )
 
-# What an exception while shaking hands means: (reason or None, phrases any of which is in its text, message).
-# A certificate may fail in several ways at once. A clock that is behind is named last, since setting the
-# clock cures that one fault only.
+# What an exception while shaking hands means: the reason (none: not a matter of trust), phrases any of which is in its
+# text, what to tell the user. A certificate may fail in several ways at once. A clock that is behind is named last,
+# since setting the clock cures that one fault only. One text a row: every tuple would cost a board's heap for ever.
 _HANDSHAKE = (
-    (
-        "host",
-        ("common name", "name mismatch", "address mismatch"),
-        "the certificate is for another host: check the server's name in the settings",
-    ),
-    ("issuer", ("-30336",), "no root certificate on this board: build with the default roots or with --ca"),
-    (
-        "issuer",
-        ("not correctly signed", "issuer certificate", "self-signed"),
-        "no root on this board vouches for the server: build with --ca and the server's root",
-    ),
-    ("expired", ("expired",), "the server's certificate has expired: renew it, or check this board's clock"),
-    (
-        "clock",
-        ("in the future", "not yet valid"),
-        "the certificate is not valid yet: this board's clock is behind",
-    ),
-    (
-        None,
-        ("-30592", "protocol version", "protocol_version"),
-        "the server broke off the TLS handshake: it must offer TLS 1.2",
-    ),
-    (
-        None,
-        ("enomem", "errno 12]", "-32512"),
-        "too little free memory for TLS, which needs 17 KB in one piece: drop a sensor or a feature",
-    ),
+    "host/common name/name mismatch/address mismatch"
+    "/the certificate is for another host: check the server's name in the settings",
+    "issuer/-30336/no root certificate on this board: build with the default roots or with --ca",
+    "issuer/not correctly signed/issuer certificate/self-signed"
+    "/no root on this board vouches for the server: build with --ca and the server's root",
+    "expired/expired/the server's certificate has expired: renew it, or check this board's clock",
+    "clock/in the future/not yet valid/the certificate is not valid yet: this board's clock is behind",
+    "/-30592/protocol version/protocol_version/the server broke off the TLS handshake: it must offer TLS 1.2",
+    "/enomem/errno 12]/-32512"
+    "/too little free memory for TLS, which needs 17 KB in one piece: drop a sensor or a feature",
 )
 
 _STAGES = {
@@ -147,33 +120,46 @@ def judge(status: int, header, body, secret: str = None):
             return ACCEPTED_WITH_WARNING, detail, None
         return ACCEPTED, detail, None
 
-    if status in (401, 403):
-        return UNAUTHORISED, detail, None
-    if status == 402:
-        return DEVICE_REFUSES, detail, None
-    if status == 413:
-        return TOO_LARGE, detail, None
+    wait = _wait(header, said)
     if status == 429:
-        return THROTTLED, detail, _wait(header, said)
-    if 300 <= status < 400:
-        where = f"HTTP {status} sends us to {header('location')}: correct the server's address"
-        return MISCONFIGURED, _tidy(where, secret), None
-    if status in (404, 405):
-        return MISCONFIGURED, _tidy("wrong server address or path: " + detail), None
+        return THROTTLED, detail, wait
     if status in (502, 504):
         # A gateway speaks for a server behind it, which may have stored the batch.
-        return AMBIGUOUS, detail, _wait(header, said)
+        return AMBIGUOUS, detail, None
     if status >= 500 or status in (408, 425):
-        return UNAVAILABLE, detail, _wait(header, said)
-
+        return UNAVAILABLE, detail, wait
+    verdict = None
+    if status in (401, 403):
+        verdict = UNAUTHORISED
+    elif status == 402:
+        verdict = DEVICE_REFUSES
+    elif status == 413:
+        verdict = TOO_LARGE
+    elif 300 <= status < 400:
+        verdict = MISCONFIGURED
+        said = header("location") or "nowhere"
+        detail = _tidy(f"correct the server's address: HTTP {status} sends us to {said}", secret)
+    elif status in (404, 405):
+        verdict = MISCONFIGURED
+        detail = _tidy("wrong server address or path: " + detail)
     # 200 and 4xx mean what TagoIO says they mean, if it is TagoIO who speaks.
-    if answer is None or answer.get("status") is not False:
-        return AMBIGUOUS if success else UNAVAILABLE, f"HTTP {status} without an answer of TagoIO's", None
-    low = detail.lower()
-    for verdict, words in _REFUSALS:
-        if all(word in low for word in words.split()):
-            return verdict, detail, _wait(header, said) if verdict is THROTTLED else None
-    return REJECTED, detail, None
+    elif answer is None or answer.get("status") is not False:
+        verdict = AMBIGUOUS if success else UNAVAILABLE
+        detail = f"HTTP {status} without an answer of TagoIO's"
+    else:
+        text = detail.lower()
+        if "too many requests" in text:
+            return THROTTLED, detail, wait
+        verdict = REJECTED
+        if "authorization denied" in text:
+            verdict = UNAUTHORISED
+        elif "entity too large" in text:
+            verdict = TOO_LARGE
+        else:
+            for words in _DEVICE_REFUSES.split("/"):
+                if all([word in text for word in words.split()]):
+                    verdict = DEVICE_REFUSES
+    return verdict, detail, None
 
 
 def judge_failure(stage: str, text: str, sent: bool):
@@ -185,11 +171,12 @@ def judge_failure(stage: str, text: str, sent: bool):
     """
     if sent:
         return AMBIGUOUS, _tidy("sent, but no full answer: " + text), None
-    low = text.lower()
-    if stage == "handshake" or stage == "send":  # the handshake may go on inside the first write
-        for reason, phrases, message in _HANDSHAKE:
-            if any(phrase in low for phrase in phrases):
-                return UNTRUSTED if reason else UNAVAILABLE, message, reason
+    if stage == "handshake":
+        low = text.lower()
+        for row in _HANDSHAKE:
+            reason, *phrases, message = row.split("/")
+            if any([phrase in low for phrase in phrases]):
+                return UNTRUSTED if reason else UNAVAILABLE, message, reason or None
     return UNAVAILABLE, _tidy(_STAGES[stage] + ": " + text), None
 
 
@@ -214,9 +201,8 @@ def _wait(header, said):
 
 
 def _tidy(text, secret=None):
+    # One line, nothing that a terminal takes for a command, no halves of pairs that no UTF-8 text may have (json makes
+    # them of an escaped emoji).
     if secret:
         text = text.replace(secret, "***")
-    text = text[:_DETAIL_MAX]
-    if text and min(text) < " ":
-        text = "".join([c if c >= " " else " " for c in text])
-    return text
+    return "".join([c if " " <= c <= "~" or "\x9f" < c < "\ud800" else " " for c in text[:_DETAIL_MAX]])

@@ -15,6 +15,8 @@ def make(name, given, fds):
         from harness import Chips
 
         return Chips(given, fds)
+    if name == "cloud":
+        return Cloud(given)
     raise ValueError(f"no fixture called {name!r}")
 
 
@@ -28,3 +30,18 @@ def _tmp(given):
     vfs.VfsLfs2.mkfs(device, readsize=32, progsize=given["program"])
     vfs.mount(vfs.VfsLfs2(device, readsize=32, progsize=given["program"]), "/flash")
     return "/flash"
+
+
+class Cloud:
+    """The local TagoIO. host, port; roots: list of DER bytes to trust; token: of a mutable device, which has
+    `parameters`: {key: value} that it has not read."""
+
+    host = "localhost"
+
+    def __init__(self, given):
+        from binascii import a2b_base64
+
+        self.port = given["port"]
+        self.roots = [a2b_base64(given["root"])]
+        self.token = given["token"]
+        self.parameters = given["parameters"]
