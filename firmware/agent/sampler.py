@@ -27,6 +27,7 @@ class Sensor:
         self.channels = channels
         self.every_ms = every_ms
         self.problem = ""
+        self.ready = None  # milliseconds since boot at which the conversion is done, None when none was begun
         self._driver = driver
         self._board = board
         self._bus = bus
@@ -41,6 +42,10 @@ class Sensor:
             where = (bus,) if self._address is None else (bus, self._address)
             self._chip = self._driver(*where, **self._options)
         return self._chip.start()
+
+    def recover(self) -> bool:
+        """Free its bus, when a chip on it holds it. True when that was so."""
+        return self._board.recover(self._bus)
 
     def read(self) -> tuple:
         """The readings, in the order of `channels`. Raises ValueError for another number of them, and what the driver
@@ -74,6 +79,10 @@ class Sampler:
         self._committed = committed
         count = len(pipeline.channels) if pipeline else sum([len(sensor.channels) for sensor in sensors])
         self._values = [None] * count
+
+    def failing(self) -> bool:
+        """Whether a sensor is in trouble."""
+        return any([sensor.problem for sensor in self._sensors])
 
     async def run(self, pulse) -> None:
         """Sample on the grid until the run is over."""
@@ -117,53 +126,67 @@ class Sampler:
 
     async def _measure(self, pulse, due):
         """Fill the values from the sensors whose interval is among `due`. False when there is nothing to store."""
-        wait = 0
+        mono = self._clock.mono
+        # what takes longer is read in a later pass: it shall not hold up the samples
+        limit = min(_LONGEST_CONVERSION_MS, min([grid[0] for grid in self._grids]) // 4)
         started = []
-        sensors = self._sensors
-        if len(self._grids) > 1:
-            sensors = [sensor for sensor in sensors if (sensor.every_ms or self._default_ms) in due]
-        for sensor in sensors:
+        for sensor in self._sensors:
+            if len(self._grids) > 1 and (sensor.every_ms or self._default_ms) not in due:
+                continue
             pulse.beat()
             try:
-                wait = max(wait, min(int(sensor.start()), _LONGEST_CONVERSION_MS))
-                started.append(sensor)
+                if sensor.ready is None:
+                    sensor.ready = mono() + min(int(sensor.start()), _LOOK_MS)
+                if sensor.ready - mono() <= limit:
+                    started.append(sensor)
             except Exception as error:  # noqa: BLE001 - whatever a driver does wrong costs its own readings only
                 self._failed(sensor, error)
-        await pulse.sleep(wait)
-        some = False
-        at = 0
         values = self._values
-        for sensor in self._sensors:
-            readings = None
-            if sensor in started:
-                pulse.beat()
-                try:
-                    readings = sensor.read()
-                except Exception as error:  # noqa: BLE001 - as above
-                    self._failed(sensor, error)
-            wrong = readings is None
-            for i in range(len(sensor.channels)):
-                value = None if readings is None else readings[i]
-                # NaN and the infinities are no readings, and no JSON; a bool is no int on a board
-                known = isinstance(value, (int, bool, str)) or isinstance(value, float) and value - value == 0
-                if not known and value is not None:
-                    self._failed(sensor, ValueError("gave a value that is neither number nor text"))
-                    wrong = True
-                    value = None
-                values[at] = value
-                some = some or value is not None
-                at += 1
-            if sensor.problem and not wrong:
-                self._log.info("sampler", sensor.name + " works again")
-                sensor.problem = ""
+        for index in range(len(values)):
+            values[index] = None
+        # each as soon as it is done, so that a slow one does not delay the others
+        started.sort(key=lambda sensor: sensor.ready)
+        for sensor in started:
+            await pulse.sleep(sensor.ready - mono())
+            sensor.ready = None
+            try:
+                self._take(sensor, sensor.read())
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed(sensor, error)
+        some = values.count(None) < len(values)
         if self._pipeline and some:
-            self._pipeline.run(values, self._clock.mono() if self._clock.now() is None else self._clock.now())
+            now = self._clock.now()
+            self._pipeline.run(values, mono() if now is None else now)
             some = values.count(None) < len(values)
         return some
+
+    def _take(self, sensor, readings):
+        at = 0
+        for other in self._sensors:
+            if other is sensor:
+                break
+            at += len(other.channels)
+        wrong = False
+        for value in readings:
+            # NaN and the infinities are no readings, and no JSON; a bool is no int on a board
+            if isinstance(value, (int, bool, str)) or isinstance(value, float) and value - value == 0:
+                self._values[at] = value
+            elif value is not None:
+                self._failed(sensor, ValueError("gave a value that is neither number nor text"))
+                wrong = True
+            at += 1
+        if sensor.problem and not wrong:
+            self._log.info("sampler", sensor.name + " works again")
+            sensor.problem = ""
 
     def _failed(self, sensor, error):
         self.errors += 1
         text = str(error) or repr(error)
+        try:
+            if sensor.recover():
+                text += "; bus freed"
+        except (OSError, ValueError):
+            pass  # the next failure tries again
         if text != sensor.problem:
             # said once, not every minute for a year
             self._log.warning("sampler", sensor.name + ": " + text)
