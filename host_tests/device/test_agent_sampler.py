@@ -155,18 +155,18 @@ async def test_a_conversion_longer_than_the_interval_is_read_in_a_later_pass():
 
 
 async def test_each_is_read_as_soon_as_it_is_done():
-    read = []
+    seen = []
     worlds = []
 
     class Timed(Chip):
         def read(self):
-            read.append((self.wait_ms, worlds[0].ms))
+            seen.append((self.wait_ms, worlds[0].ms))
             return (1,)
 
     rig = Rig(*[Timed((1,), wait_ms=wait) for wait in (5500, 20, 0, 750)], every=60000, samples=1)
     worlds.append(rig.world)
     await rig.run()
-    assert read == [(0, 60000), (20, 60020), (750, 60750), (5500, 65500)]
+    assert seen == [(0, 60000), (20, 60020), (750, 60750), (5500, 65500)]
 
 
 async def test_the_time_is_that_of_the_point_not_of_the_end_of_the_conversion():
