@@ -19,8 +19,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 STUBS = REPOSITORY / ".stubs"
 PORTS = ("esp32", "rp2")
 
-# boards/<beginning>*.py are checked against their own port alone
-_BOARD_PORTS = {"esp32": "esp32", "pico": "rp2"}
+# boards/<beginning>*.py, and what is shared under a name with _ before, are checked against their own port alone
+_BOARD_PORTS = {"esp32": "esp32", "pico": "rp2", "rp2": "rp2"}
 
 # what the stubs lack and the firmware has (each seen on real MicroPython)
 _STUB_GAPS = ('"SSLContext" has no attribute "verify_mode"',)
@@ -62,7 +62,7 @@ def device_files(port: str) -> list[str]:
     """Device code that runs on this port."""
     files = [file for folder in ("firmware", "lib", "boards") for file in (REPOSITORY / folder).rglob("*.py")]
     others = tuple(name for name, of in _BOARD_PORTS.items() if of != port)
-    files = [file for file in files if file.parent.name != "boards" or not file.name.startswith(others)]
+    files = [file for file in files if file.parent.name != "boards" or not file.name.lstrip("_").startswith(others)]
     return [str(file.relative_to(REPOSITORY)) for file in files]
 
 

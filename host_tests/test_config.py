@@ -128,3 +128,153 @@ WRONG = (
 def test_a_mistake_is_named_with_its_remedy(text, expected):
     (line,) = problems(text)
     assert expected in line
+
+
+def on_board(board: str, *sensors: str) -> config.NodeConfig:
+    """A node of these sensors: "driver bus" each, and more lines of TOML after a semicolon."""
+    text = f'board = "{board}"\n[wifi]\nnetworks = ["field"]\n'
+    for index, sensor in enumerate(sensors):
+        driver, bus, *more = sensor.replace(";", " ;", 1).split(" ", 2)
+        text += (
+            f'[[sensors]]\ndriver = "{driver}"\nbus = "{bus}"\n' + "".join(more).lstrip(";").replace(";", "\n") + "\n"
+        )
+        for variable, _ in config.driver_channels(driver, {}) if driver in config.places.drivers() else ():
+            text += f'[sensors.channels.{variable}]\nvariable = "{variable}_{index}"\n'
+    return config.check(tomllib.loads(text), "node.toml")
+
+
+GOOD_BUSES = (
+    ("pico_w", "bme280 i2c0", "sht4x i2c0", "bme280 i2c1", "battery battery", "rssi wifi"),
+    ("pico_w", "battery vsys", "battery adc:gp27", "pms5003 uart1", "dht22 pin:gp15", "hx711 pins:gp20,gp21"),
+    (
+        "pico2_w",
+        'ds18b20 onewire:gp22;address = "28ff641e8316034c"',
+        "ds18b20 onewire:gp22;address = 0x28ff641e8316034d",
+    ),
+    ("pico_w", "ds18b20 onewire:gp22", "ds18b20 onewire:gp21"),
+    ("pico_w", "dht22 pin:gp6", "bme280 i2c0"),  # a pin of i2c1, which nobody uses
+    ("esp32", "battery battery", "battery adc:gpio39", "ds18b20 onewire:gpio4", "pms5003 uart1"),
+    ("esp32s3", "bme280 i2c1", "hx711 pins:gpio4,gpio5"),
+    ("esp32c3", "bme280 i2c0", "pulse_counter pin:gpio3"),
+    ("virtual", "dht22 pin:gpio31", "battery adc:gpio15"),
+)
+
+
+@pytest.mark.parametrize("board, sensors", [(row[0], row[1:]) for row in GOOD_BUSES])
+def test_what_a_board_has(board, sensors):
+    rows = on_board(board, *sensors).device_settings("TOKEN", "PASSWORD")["sensors"]
+    assert [row["bus"] for row in rows] == [sensor.split(" ")[1].split(";")[0] for sensor in sensors]
+
+
+def test_a_bus_is_written_as_the_board_reads_it():
+    rows = config.check(
+        tomllib.loads(BASE.replace("i2c0", "I2C0") + '[[sensors]]\ndriver = "hx711"\nbus = "Pins: GP20, GP21"'), "x"
+    ).device_settings("TOKEN", "PASSWORD")["sensors"]
+    assert [row["bus"] for row in rows] == ["i2c0", "pins:gp20,gp21"]
+
+
+NO_PIN = "that is free for sensors: there are"
+WRONG_BUSES = (
+    ("pico_w", "bme280 i2c9", "bme280: pico_w has no bus 'i2c9'; did you mean 'i2c1'?"),
+    ("esp32c3", "bme280 i2c1", "bme280: esp32c3 has no bus 'i2c1'; did you mean 'i2c0'?"),
+    ("esp32", "battery vsys", "battery: esp32 has no bus 'vsys'; there are battery, i2c0, i2c1, uart1, wifi"),
+    ("pico_w", "bme280 battery", 'bme280 does not work on \'battery\': use "i2c0" or "i2c1"'),
+    ("pico_w", "bme280 adc:gp26", 'bme280 does not work on \'adc:gp26\': use "i2c0" or "i2c1"'),
+    ("pico_w", "battery i2c0", 'battery does not work on \'i2c0\': use "battery" or "vsys" or "adc:gp28"'),
+    ("pico_w", "rssi i2c0", "rssi does not work on 'i2c0': use \"wifi\""),
+    ("pico_w", "ds18b20 pin:gp22", "ds18b20 does not work on 'pin:gp22': use \"onewire:gp22\""),
+    ("pico_w", "dht22 onewire:gp22", "dht22 does not work on 'onewire:gp22': use \"pin:gp22\""),
+    ("pico_w", "hx711 pin:gp22", "hx711 does not work on 'pin:gp22': use \"pins:gp21,gp22\""),
+    ("pico_w", "pms5003 i2c0", "pms5003 does not work on 'i2c0': use \"uart1\""),
+    ("pico_w", "dht22 pins:gp22", "dht22: 'pins:gp22': give two pins, joined by a comma"),
+    ("pico_w", "hx711 pins:gp22,gp22", "hx711: 'pins:gp22,gp22': give two pins"),
+    ("pico_w", "dht22 pin:gp22,gp21", "dht22: 'pin:gp22,gp21': give one pin"),
+    ("pico_w", "dht22 spi:gp22", "dht22: there is no kind of bus 'spi'; did you mean 'pin'?"),
+    ("pico_w", "dht22 pin:gp23", f"dht22: pico_w has no pin 'gp23' {NO_PIN} gp0-gp22 gp26-gp28"),
+    ("pico_w", "dht22 pin:gpio22", f"dht22: pico_w has no pin 'gpio22' {NO_PIN}"),
+    ("esp32", "dht22 pin:gpio6", f"dht22: esp32 has no pin 'gpio6' {NO_PIN} gpio4-gpio5 gpio13-gpio19"),
+    ("esp32", "dht22 pin:gpio12", f"dht22: esp32 has no pin 'gpio12' {NO_PIN}"),
+    ("esp32", "pulse_counter pin:gpio34", f"pulse_counter: esp32 has no pin 'gpio34' {NO_PIN}"),
+    ("esp32s3", "dht22 pin:gpio48", f"dht22: esp32s3 has no pin 'gpio48' {NO_PIN}"),
+    (
+        "pico_w",
+        "battery adc:gp22",
+        "battery: 'gp22' has no ADC that works while Wi-Fi is on: use one of gp26, gp27, gp28",
+    ),
+    ("pico_w", "battery adc:gp29", "battery: 'gp29' has no ADC that works while Wi-Fi is on"),
+    ("esp32", "battery adc:gpio25", "'gpio25' has no ADC that works while Wi-Fi is on: use one of gpio32, gpio33"),
+    ("esp32s3", "battery adc:gpio11", "'gpio11' has no ADC that works while Wi-Fi is on: use one of gpio1, gpio2"),
+    ("esp32c3", "battery adc:gpio5", "'gpio5' has no ADC that works while Wi-Fi is on: use one of gpio0, gpio1"),
+    ("pico_w", "bme280 i2c0;address = 0x80", "address 128 is none of an I2C chip: give 0x08 to 0x77"),
+    ("pico_w", 'bme280 i2c0;address = "76"', "address '76' is none of an I2C chip: give 0x08 to 0x77"),
+    ("pico_w", "rssi wifi;address = 9", "rssi has no address: leave it out"),
+    (
+        "pico_w",
+        'ds18b20 onewire:gp22;address = "28ff"',
+        "address '28ff' is no ROM code: give its 16 hexadecimal digits",
+    ),
+)
+
+
+@pytest.mark.parametrize("board, sensor, expected", WRONG_BUSES)
+def test_a_bus_that_is_not_there(board, sensor, expected):
+    with pytest.raises(config.ConfigError) as caught:
+        on_board(board, sensor)
+    (line,) = caught.value.problems
+    assert expected in line
+
+
+TAKEN = (
+    ("dht22 pin:gp15", "pulse_counter pin:gp15", "dht22 and pulse_counter are both on pin:gp15: move one of them"),
+    ("pms5003 uart1", "pms5003 uart1", "pms5003 and pms5003 are both on uart1"),
+    ("battery vsys", "battery vsys", "battery and battery are both on vsys"),
+    ("bme280 i2c0", "dht22 pin:gp4", "bme280 on i2c0 and dht22 on pin:gp4 both use gp4: give one of them another pin"),
+    ("dht22 pin:gp7", "bme280 i2c1", "dht22 on pin:gp7 and bme280 on i2c1 both use gp7"),
+    ("battery battery", "battery adc:gp26", "battery on battery and battery on adc:gp26 both use gp26"),
+    ("hx711 pins:gp20,gp21", "hx711 pins:gp19,gp21", "both use gp21"),
+    ("hx711 pins:gp20,gp21", "ds18b20 onewire:gp20", "both use gp20"),
+    (
+        "ds18b20 onewire:gp22",
+        "ds18b20 onewire:gp22",
+        "several sensors are on onewire:gp22: give each of them its address",
+    ),
+    (
+        'ds18b20 onewire:gp22;address = "28ff641e8316034c"',
+        'ds18b20 onewire:gp22;address = "28ff641e8316034c"',
+        "ds18b20 and ds18b20 are both at 28ff641e8316034c on onewire:gp22",
+    ),
+    ("bme280 i2c0", "bmp280 i2c0", "bme280 and bmp280 are both at 0x76 on i2c0"),
+)
+
+
+@pytest.mark.parametrize("one, other, expected", TAKEN)
+def test_a_pin_that_is_taken(one, other, expected):
+    with pytest.raises(config.ConfigError) as caught:
+        on_board("pico_w", one, other)
+    (line,) = caught.value.problems
+    assert expected in line
+
+
+def test_channels_follow_the_options():
+    rows = on_board("pico_w", "hx711 pins:gp20,gp21").device_settings("TOKEN", "PASSWORD")["sensors"]
+    assert rows[0]["channels"] == [["raw_0", "", 3]]
+    weighed = 'driver = "hx711"\nbus = "pins:gp20,gp21"\noptions = {scale = 2000.0}'
+    assert settings(f"[[sensors]]\n{weighed}")["sensors"][1]["channels"] == [["weight", "kg", 3]]
+
+
+def test_options_that_a_driver_refuses():
+    (line,) = problems('[[sensors]]\ndriver = "hx711"\nbus = "pins:gp20,gp21"\noptions = {gain = 3}')
+    assert "sensors[2]: hx711: its options will not do: HX711: gain is 128, 64 or 32" in line
+    (line,) = problems('[[sensors]]\ndriver = "battery"\nbus = "battery"\noptions = {adc = 3}')
+    assert "battery has no option 'adc'" in line
+
+
+@pytest.mark.parametrize("board", config.places.boards())
+def test_tables_of_a_board(board):
+    buses = config.board_buses(board)
+    assert {"i2c0", "uart1", "battery", "wifi"} <= set(buses.fixed)
+    assert buses.fixed["battery"][0] in buses.adc
+    for name, pins in buses.fixed.items():
+        assert set(pins) <= {*buses.pins, *buses.adc}, name
+    every = [pin for pins in buses.fixed.values() for pin in pins]
+    assert len(every) == len(set(every))

@@ -284,12 +284,12 @@ def test_a_text_of_any_alphabet_arrives_as_it_was_written(tmp_path):
 def test_a_failing_sensor_is_named_even_when_the_others_deliver(tmp_path):
     config = tmp_path / "node.toml"
     config.write_text(
-        GOOD + '[[sensors]]\ndriver = "sht4x"\nbus = "battery"\n[sensors.channels.temperature]\n'
-        'variable = "t2"\n[sensors.channels.humidity]\nvariable = "h2"\n'
+        GOOD + '[[sensors]]\ndriver = "ds18b20"\nbus = "onewire:gp22"\naddress = "28ff641e83160300"\n'
+        '[sensors.channels.temperature]\nvariable = "t2"\n'
     )
     status, result, said = run(config, "--samples", 2, *FAST)
     assert (status, result["acknowledged"]) == (0, 6), said
-    assert result["last_error"].startswith("sampler: sht4x")
+    assert result["last_error"].startswith("sampler: ds18b20")
 
 
 def test_an_unreachable_server_is_called_so(tmp_path):

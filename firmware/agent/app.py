@@ -40,6 +40,7 @@ class Node:
         # so many samples are sent at once
         self._enough = config["upload.samples"] if config["upload.every"] else 1
         self._watchdog = config["watchdog.on"]
+        self._light = config["led.on"]
         self._clock_every_ms = config["clock.every"]
         self._time_servers = config.get("ntp.servers", ())
         self._changed = asyncio.Event()
@@ -85,6 +86,16 @@ class Node:
     async def _keep_time(self, pulse):
         await self.clock.run(pulse, self.link, self.resolver, self._time_servers, self._clock_every_ms)
 
+    async def _shine(self, pulse):
+        from agent import light
+
+        def look():
+            return light.state(
+                self.link.up.is_set(), bool(self.clock.state), bool(self.status["error"]), self.sampler.failing()
+            )
+
+        await light.run(pulse, self.board.led, look)
+
     async def run(self) -> None:
         """Start every task and look after them."""
         feed = self.board.watchdog(_WATCHDOG_MS) if self._watchdog else lambda: None
@@ -94,6 +105,8 @@ class Node:
         house.start("clock", self._keep_time)
         house.start("uplink", self.uplink.run)
         house.start("state", self._report)
+        if self._light:
+            house.start("light", self._shine)
         await house.run()
 
 

@@ -62,8 +62,7 @@ class Link:
                 if wlan.isconnected():
                     self._log.info("link", "joined " + ssid)
                     return True
-                # rp2 and lwIP name a failure by a negative status; esp32 has no numbers in common with them
-                if wlan.status() < 0:
+                if wlan.status() not in self._board.WIFI_WAITS:
                     break
             problem = self._board.wifi_problem(wlan.status())
             wlan.disconnect()

@@ -51,6 +51,7 @@ TABLE = (
     ("queue.commit_every", SECONDS, 0, 0, 86400000),
     ("clock.every", SECONDS, 21600000, 60000, 604800000),
     ("watchdog.on", BOOL, True, None, None),
+    ("led.on", BOOL, True, None, None),
     ("log.level", CHOICE, "info", ("error", "warning", "info", "debug"), None),
     ("run.samples", INT, 0, 0, 1000000000),
     ("run.time", SECONDS, 0, 0, 604800000),

@@ -53,6 +53,8 @@ class Radio:
 
 
 class Board:
+    WIFI_WAITS = (0, 1)
+
     def __init__(self, radio):
         self.radio = radio
 

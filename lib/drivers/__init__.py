@@ -46,7 +46,8 @@ def polls(limit_ms: int):
 
 
 class Sensor:
-    """Base of all drivers: a subclass gives CHANNELS, _read() -> tuple and, unless it is 0, _start() -> ms.
+    """Base of all drivers: a subclass gives CHANNELS, _read() -> tuple and, unless it is 0, _start() -> ms; BUS, too,
+    when its bus is not I2C: "onewire", "pin", "pins" (two of them), "uart", "adc" or "wifi".
 
     Both may raise SensorError("what is wrong"); start() and read() put the chip's name before it and the
     remedy after it, turn errors of the bus and of the arithmetic into SensorError too, and clear _ready, upon
@@ -54,6 +55,7 @@ class Sensor:
     """
 
     CHANNELS: tuple = ()
+    BUS = "i2c"
     _REMEDY = "check wiring, supply and address"
     _ready = False
     _started = False

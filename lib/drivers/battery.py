@@ -12,17 +12,18 @@ from drivers import Sensor, SensorError
 class BATTERY(Sensor):
     """adc: machine.ADC or alike, with read_uv() (esp32: calibrated) or read_u16().
 
-    ratio: battery voltage ÷ voltage at the pin (two equal resistors: 2.0; VSYS of a Pico W: 3.0).
+    ratio: battery voltage ÷ voltage at the pin (two equal resistors: 2.0); None: what the ADC's RATIO says, else 2.0.
     reference: volts at full scale, used with read_u16() only.
     The mean of 4 samples, since ADC noise is tens of millivolts.
     """
 
     CHANNELS = (("battery", "V"),)
+    BUS = "adc"
     _REMEDY = "check divider and pin (ESP32: ADC1)"  # ADC2 raises while Wi-Fi is on
 
-    def __init__(self, adc, ratio: float = 2.0, reference: float = 3.3):
+    def __init__(self, adc, ratio: float = None, reference: float = 3.3):
         self._adc = adc
-        self._ratio = ratio
+        self._ratio = getattr(adc, "RATIO", 2.0) if ratio is None else ratio
         self._reference = reference
 
     def _read(self) -> tuple:

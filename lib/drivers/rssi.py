@@ -13,6 +13,7 @@ class RSSI(Sensor):
     """wlan: network.WLAN or alike, in station mode. Raises SensorError while there is no link."""
 
     CHANNELS = (("rssi", "dBm"),)
+    BUS = "wifi"
     _REMEDY = "no Wi-Fi link"
 
     def __init__(self, wlan):

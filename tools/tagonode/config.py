@@ -5,10 +5,12 @@ what is nested (sensors, Wi-Fi networks, NTP servers) is described here.
 """
 
 import ast
+import contextlib
 import difflib
 import functools
 import inspect
 import os
+import re
 import time
 import tomllib
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationError,
     create_model,
     field_validator,
@@ -203,11 +206,16 @@ class Derived(_Steps):
 
 
 class Sensor(_Section):
-    """One [[sensors]] entry."""
+    """One [[sensors]] entry.
+
+    bus: a fixed bus of the board ("i2c0"), or "<kind>:<pins>" with kind one of pin, onewire, adc and pins, and pins as
+    they are printed on the board ("onewire:gp22", "pins:gp20,gp21").
+    address: of an I2C chip, or the 16 hexadecimal digits of a 1-Wire chip's ROM code.
+    """
 
     driver: str
-    bus: Annotated[str, Field(min_length=1)]
-    address: Annotated[int, Field(ge=0x08, le=0x77)] | None = None
+    bus: Annotated[str, StringConstraints(min_length=1, to_lower=True)]
+    address: Annotated[int, Field(strict=True)] | str | None = None
     every: Annotated[float, Field(ge=0.02, le=86400)] | None = None
     options: dict[str, Any] = {}
     channels: dict[str, ChannelSettings] = {}
@@ -219,22 +227,40 @@ class Sensor(_Section):
             raise ValueError(f"there is no driver {name!r}{_nearest(name, places.drivers())}")
         return name
 
+    @field_validator("bus")
+    @classmethod
+    def _without_spaces(cls, bus: str) -> str:
+        return bus.replace(" ", "")
+
+    @model_validator(mode="after")
+    def _address_fits(self) -> "Sensor":
+        if self.address is None:
+            return self
+        if driver_address(self.driver) is None and driver_bus(self.driver) != "onewire":
+            raise ValueError(f"{self.driver} has no address: leave it out")
+        if driver_bus(self.driver) == "i2c":
+            if not isinstance(self.address, int) or not 0x08 <= self.address <= 0x77:
+                raise ValueError(f"address {self.address!r} is none of an I2C chip: give 0x08 to 0x77")
+        elif not isinstance(self.address, int) and not re.fullmatch("[0-9a-fA-F]{16}", self.address):
+            raise ValueError(f"address {self.address!r} is no ROM code: give its 16 hexadecimal digits")
+        return self
+
     @model_validator(mode="after")
     def _channels_exist(self) -> "Sensor":
-        known = [variable for variable, _ in driver_channels(self.driver)]
-        for name in self.channels:
-            if name not in known:
-                raise ValueError(f"{self.driver} has no channel {name!r}; it has {', '.join(known)}")
         allowed = driver_options(self.driver)
         for name in self.options:
             if name not in allowed:
                 raise ValueError(f"{self.driver} has no option {name!r}{_nearest(name, allowed)}")
+        known = [variable for variable, _ in driver_channels(self.driver, self.options)]
+        for name in self.channels:
+            if name not in known:
+                raise ValueError(f"{self.driver} has no channel {name!r}; it has {', '.join(known)}")
         return self
 
     def device_channels(self) -> list[list[Any]]:
         """[[variable, unit, decimals]] as the board's settings have them."""
         rows = []
-        for variable, unit in driver_channels(self.driver):
+        for variable, unit in driver_channels(self.driver, self.options):
             own = self.channels.get(variable, ChannelSettings())
             shown = unit if own.unit is None else own.unit
             decimals = _DECIMALS.get(unit, 3) if own.decimals is None else own.decimals
@@ -254,13 +280,81 @@ class Ntp(_Section):
     servers: Annotated[list[str], Field(min_length=1)] = ["pool.ntp.org", "time.google.com"]
 
 
-def board_buses(board: str) -> tuple[str, ...]:
-    """BUSES of a board's file, read from its source: on import it would reach for the board's hardware modules."""
-    tree = ast.parse((places.BOARDS / f"{board}.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "BUSES":
-            return tuple(ast.literal_eval(node.value))
-    raise ConfigError([f"board {board}: boards/{board}.py names no BUSES"])
+@dataclass(frozen=True)
+class BoardBuses:
+    """What a board's file says of its buses. Pins are called as they are printed on the board.
+
+    fixed: {"i2c0": ("gp5", "gp4"), …}, those without pins of their own with (). pins: what "pin:" and the like may
+    name. adc: what "adc:" may name. shown: `pins` in few words.
+    """
+
+    board: str
+    fixed: dict[str, tuple[str, ...]]
+    pins: tuple[str, ...]
+    adc: tuple[str, ...]
+    shown: str
+
+    def resolve(self, bus: str) -> tuple[str, tuple[str, ...]]:
+        """(kind, pins) of a sensor's `bus`. Raises ValueError, naming the remedy."""
+        kind, colon, names = bus.partition(":")
+        if not colon:
+            if bus not in self.fixed:
+                near = _nearest(bus, list(self.fixed))
+                raise ValueError(f"{self.board} has no bus {bus!r}{near}")
+            return _fixed_kind(bus), self.fixed[bus]
+        if kind not in _PIN_KINDS:
+            raise ValueError(f"there is no kind of bus {kind!r}{_nearest(kind, list(_PIN_KINDS))}")
+        pins = tuple(names.split(","))
+        if len(set(pins)) != _PIN_KINDS[kind]:
+            raise ValueError(f"{bus!r}: give {('one pin', 'two pins, joined by a comma')[_PIN_KINDS[kind] - 1]}")
+        for pin in pins:
+            if kind == "adc" and pin not in self.adc:
+                raise ValueError(f"{pin!r} has no ADC that works while Wi-Fi is on: use one of {', '.join(self.adc)}")
+            if kind != "adc" and pin not in self.pins:
+                raise ValueError(f"{self.board} has no pin {pin!r} that is free for sensors: there are {self.shown}")
+        return kind, pins
+
+    def remedy(self, kind: str) -> str:
+        """How to name a bus of this kind."""
+        named = [f'"{name}"' for name in self.fixed if _fixed_kind(name) == kind]
+        if kind in _PIN_KINDS:
+            taken = {*self.adc, *(pin for pins in self.fixed.values() for pin in pins)}
+            free = self.adc if kind == "adc" else [pin for pin in self.pins if pin not in taken]
+            named.append(f'"{kind}:{",".join(free[-_PIN_KINDS[kind] :])}"')
+        return " or ".join(named)
+
+
+_PIN_KINDS = {"pin": 1, "onewire": 1, "adc": 1, "pins": 2}  # how many pins each takes
+_SHARED = ("i2c", "onewire", "wifi")
+
+
+def _fixed_kind(name: str) -> str:
+    return {"battery": "adc", "vsys": "adc"}.get(name, name.rstrip("0123456789"))
+
+
+@functools.cache
+def board_buses(board: str) -> BoardBuses:
+    """Buses and pins of a board, read from the source of boards/<board>.py: importing that would reach for hardware.
+
+    BUSES is a dict of pins joined by commas, ADC has numbers of pins, _PINS ranges ("gp0-gp22 gp26-gp28").
+    """
+    found: dict[str, Any] = {}
+    for node in ast.parse((places.BOARDS / f"{board}.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            called = isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "const"
+            with contextlib.suppress(ValueError):
+                found[node.targets[0].id] = ast.literal_eval(node.value.args[0] if called else node.value)  # type: ignore
+    missing = {"BUSES", "ADC", "_PINS"} - set(found)
+    if missing:
+        raise ConfigError([f"board {board}: boards/{board}.py has no {', '.join(sorted(missing))}"])
+    pins = []
+    for part in found["_PINS"].split():
+        first, _, last = part.partition("-")
+        prefix = first.rstrip("0123456789")
+        ends = [int(end.removeprefix(prefix)) for end in (first, last or first)]
+        pins += [f"{prefix}{number}" for number in range(ends[0], ends[1] + 1)]
+    fixed = {name: tuple(filter(None, text.split(","))) for name, text in found["BUSES"].items()}
+    return BoardBuses(board, fixed, tuple(pins), tuple(f"{prefix}{number}" for number in found["ADC"]), found["_PINS"])
 
 
 def _nearest(word: str, words: list[str]) -> str:
@@ -274,21 +368,29 @@ def _driver_class(driver: str) -> Any:
     return device.load("drivers").driver_class(driver)
 
 
-@functools.cache
-def driver_channels(driver: str) -> tuple[tuple[str, str], ...]:
-    """CHANNELS of a driver: (variable, unit) each."""
-    return tuple(_driver_class(driver).CHANNELS)
+def driver_channels(driver: str, options: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """CHANNELS of a driver with these options: (variable, unit) each. Raises ValueError for what it does not take."""
+    made = _driver_class(driver)
+    try:
+        return tuple(made(None, **options).CHANNELS)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"{driver}: its options will not do: {error}") from None
+
+
+def driver_bus(driver: str) -> str:
+    """The kind of bus that a driver needs: i2c, onewire, pin, pins, uart, adc or wifi."""
+    return _driver_class(driver).BUS
 
 
 def driver_address(driver: str) -> int | None:
-    """The address a driver takes when it is given none; None for one that has no address."""
+    """The address a driver takes when it is given none; None for one that has no address, or finds its chip."""
     parameters = inspect.signature(_driver_class(driver)).parameters
     return parameters["address"].default if "address" in parameters else None
 
 
 def driver_options(driver: str) -> list[str]:
     """What a driver can be told beside its bus and address: names of its further arguments."""
-    return [name for name in inspect.signature(_driver_class(driver)).parameters if name not in ("bus", "address")]
+    return [name for name in list(inspect.signature(_driver_class(driver)).parameters)[1:] if name != "address"]
 
 
 def _field(row: tuple) -> tuple[Any, Any]:
@@ -336,20 +438,38 @@ class _NodeBase(_Section):
     @model_validator(mode="after")
     def _buses_exist(self) -> "_NodeBase":
         buses = board_buses(self.board)
-        taken: dict[tuple[str, int], str] = {}
+        chips: dict[tuple[str, Any], str] = {}
+        pins: dict[str, Sensor] = {}
         for sensor in self.sensors:
-            if sensor.bus not in buses:
-                near = _nearest(sensor.bus, list(buses))
-                raise ValueError(f"{sensor.driver}: {self.board} has no bus {sensor.bus!r}{near}")
+            wanted = driver_bus(sensor.driver)
+            try:
+                kind, used = buses.resolve(sensor.bus)
+            except ValueError as error:
+                raise ValueError(f"{sensor.driver}: {error}") from None
+            if kind != wanted:
+                raise ValueError(f"{sensor.driver} does not work on {sensor.bus!r}: use {buses.remedy(wanted)}")
+            for pin in used or (sensor.bus,):
+                other = pins.setdefault(pin, sensor)
+                if other is sensor or other.bus == sensor.bus and kind in _SHARED:
+                    if other is not sensor and kind == "onewire" and None in (other.address, sensor.address):
+                        raise ValueError(f"several sensors are on {sensor.bus}: give each of them its address")
+                    continue
+                if other.bus == sensor.bus:
+                    raise ValueError(f"{other.driver} and {sensor.driver} are both on {sensor.bus}: move one of them")
+                raise ValueError(
+                    f"{other.driver} on {other.bus} and {sensor.driver} on {sensor.bus} both use {pin}: "
+                    "give one of them another pin"
+                )
             address = sensor.address or driver_address(sensor.driver)
             if address is None:
                 continue
-            if (sensor.bus, address) in taken:
+            shown = f"{address:#x}" if isinstance(address, int) else address
+            if (sensor.bus, address) in chips:
                 raise ValueError(
-                    f"{taken[sensor.bus, address]} and {sensor.driver} are both at {address:#x} on {sensor.bus}: "
+                    f"{chips[sensor.bus, address]} and {sensor.driver} are both at {shown} on {sensor.bus}: "
                     "give one another address, by its address pin, or the other bus"
                 )
-            taken[sensor.bus, address] = sensor.driver
+            chips[sensor.bus, address] = sensor.driver
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,97 @@
+"""What boards of all ports have in common. A port's module adds to it what is different there, and a board's module
+fills in its pins and gives out all names. Nothing is touched before a function is called.
+"""
+
+import time
+
+import machine
+import network
+from micropython import const
+
+# filled in by the port's module and the board's
+BUSES: dict = {}
+ADC: tuple = ()
+ADC_OPTIONS: dict = {}
+WIFI_PROBLEMS: dict = {}
+
+_I2C_HZ = const(100000)
+_BAUD = const(9600)
+_EPOCH_2000_S = const(946684800)
+
+
+def bus(name: str):
+    """What a sensor's `bus` names: one of BUSES, or "<kind>:<pins>". Raises ValueError for what is not there."""
+    kind, _, pins = name.partition(":")
+    pins = pins or BUSES.get(name)
+    if pins:
+        numbers = [int(pin.lstrip("gpio")) for pin in pins.split(",")]
+        made = [machine.Pin(number) for number in numbers]
+        pin = made[0]
+        if kind == "pins":
+            return tuple(made)
+        if kind == "pin":
+            return pin
+        if kind == "onewire":
+            from onewire import OneWire
+
+            return OneWire(pin)
+        if kind == "adc" or kind == "battery":
+            if numbers[0] not in ADC:
+                raise ValueError(pins + " cannot be measured while Wi-Fi is on")
+            return machine.ADC(pin, **ADC_OPTIONS)
+        if kind[:3] == "i2c":
+            return machine.I2C(int(kind[3:]), scl=pin, sda=made[1], freq=_I2C_HZ)
+        if kind[:4] == "uart":
+            return machine.UART(int(kind[4:]), _BAUD, tx=pin, rx=made[1])
+    if name == "wifi":
+        return network.WLAN()
+    raise ValueError("no bus " + name + " on this board")
+
+
+def recover(name: str) -> bool:
+    """Free an I2C bus on which a chip that has lost count of the clock holds SDA low, and make it anew. False, and
+    nothing done, when it is not held, or is none."""
+    if name[:3] != "i2c" or name not in BUSES:
+        return False
+    scl, sda = bus("pins:" + BUSES[name])
+    if sda.value():
+        return False
+    from boards._rescue import nine_clocks
+
+    nine_clocks(scl, sda)
+    bus(name)
+    return True
+
+
+def wifi():
+    """The station interface."""
+    return network.WLAN()
+
+
+def wifi_problem(status: int) -> str:
+    """What a station's status() says about a failed attempt, in words."""
+    return WIFI_PROBLEMS.get(status) or "status %d" % status
+
+
+def deep_sleep(ms: int) -> None:
+    """Switch off all but a timer; then the board starts again. Does not return.
+
+    rp2: raises ValueError for more than 71 minutes, and a watchdog that was started goes on and cuts the sleep short.
+    """
+    network.WLAN().active(False)
+    machine.deepsleep(ms)
+
+
+def rtc_memory():
+    """What survives deep sleep and resets: a function that gives the bytes kept, or keeps those (2048 at most) it is
+    given. None where there is none."""
+
+
+def set_rtc(unix_s: int) -> None:
+    """Set the real-time clock, which TLS checks certificates against. Ports count from 1970 or from 2000."""
+    t = time.gmtime(unix_s if time.gmtime(0)[0] == 1970 else unix_s - _EPOCH_2000_S)
+    machine.RTC().datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))
+
+
+reset = machine.reset
+unique_id = machine.unique_id
