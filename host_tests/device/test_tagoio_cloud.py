@@ -5,6 +5,7 @@ The stand-in's queries have an oracle of their own, and TagoIO's own SDK for a c
 
 import http1
 import pytest
+from harness import timeout
 from session.client import Session
 from tagoio import calls, question, records, verdicts
 
@@ -80,6 +81,7 @@ async def filled(cloud):
     return client
 
 
+@timeout(120)
 async def test_what_the_encoder_makes_comes_back(cloud):
     client = await filled(cloud)
     (row,) = calls.rows(await client.result(calls.get(variables="relative_humidity", groups=TAG + "_4")))
@@ -94,6 +96,7 @@ async def test_what_the_encoder_makes_comes_back(cloud):
     client.close()
 
 
+@timeout(120)
 async def test_filters(cloud):
     client = await filled(cloud)
     temperatures = [21.25, 21, 20.75, 20.5, 20.25, 20]
@@ -117,6 +120,7 @@ async def test_filters(cloud):
     client.close()
 
 
+@timeout(120)
 async def test_every_kind_of_query(cloud):
     client = await filled(cloud)
     period = {"variables": "temperature", "start_date": NOON, "end_date": NOON + 9 * HOUR}
@@ -147,6 +151,7 @@ async def test_every_kind_of_query(cloud):
     client.close()
 
 
+@timeout(120)
 async def test_send_edit_delete(cloud):
     client = Client(cloud)
     event = {"variable": "event", "value": 'door "open" °', "time": NOON, "metadata": {"n": [1, None, 0.5], "on": True}}
@@ -166,6 +171,7 @@ async def test_send_edit_delete(cloud):
     client.close()
 
 
+@timeout(120)
 async def test_information_and_parameters(cloud):
     client = Client(cloud)
     info = await client.result(calls.info())
@@ -183,6 +189,7 @@ async def test_information_and_parameters(cloud):
     client.close()
 
 
+@timeout(120)
 async def test_whether_a_reading_is_stored(cloud):
     client = await filled(cloud)
 
@@ -221,6 +228,7 @@ REFUSED = [
 ]
 
 
+@timeout(120)
 async def test_refusals(cloud):
     client = Client(cloud)
     for call, verdict, part in REFUSED:
@@ -234,6 +242,7 @@ async def test_refusals(cloud):
     client.close(refused=True)
 
 
+@timeout(120)
 @pytest.mark.parametrize("ending", ("", "x"))
 async def test_a_token_that_nobody_knows(cloud, ending):
     client = Client(cloud, cloud.token[:-1] + ending)
@@ -244,6 +253,7 @@ async def test_a_token_that_nobody_knows(cloud, ending):
     client.close(refused=True)
 
 
+@timeout(120)
 async def test_ssl_false_is_no_filter(cloud):
     client = await filled(cloud)
     for call in (calls.get(query="count"), calls.info(), calls.params(sent=False)):
