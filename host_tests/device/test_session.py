@@ -65,7 +65,7 @@ def roots_of(net):
 
 
 def session_to(net, host=None, roots=None, limits=None):
-    resolver = Resolver(lambda: net.dns, 20)
+    resolver = Resolver(lambda: net.dns, 300)
     host = net.host if host is None else host
     return Session(host, net.port, roots or roots_of(net), resolver, limits or Deadlines())
 

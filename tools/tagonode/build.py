@@ -21,6 +21,8 @@ class BuildError(Exception):
 # Module search on a board is `/` and `/lib`; the same two places here.
 _SEARCH = ((places.FIRMWARE, "/"), (places.ROOT, "/"), (places.LIB, "/lib/"))
 _TOP_LEVEL = {places.FIRMWARE: {"agent"}, places.ROOT: {"boards"}, places.LIB: None}
+# a firmware's own frozen module of that name, which verifies nobody, comes before /lib
+_BEFORE_FROZEN = {"urequests"}
 
 
 def find_module(name: str) -> tuple[Path, str] | None:
@@ -30,6 +32,8 @@ def find_module(name: str) -> tuple[Path, str] | None:
         only = _TOP_LEVEL[base]
         if only is not None and parts[0] not in only:
             continue
+        if parts[0] in _BEFORE_FROZEN:
+            prefix = "/"
         path = base.joinpath(*parts)
         if path.with_suffix(".py").is_file():
             return path.with_suffix(".py"), prefix + "/".join(parts)
