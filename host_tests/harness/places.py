@@ -24,6 +24,7 @@ DEVICE_PATH = (
             "tagonode/virtual/__init__.py",
             "tagonode/virtual/bus.py",
             "tagonode/virtual/environment.py",
+            "tagonode/virtual/wires.py",
             "tagonode/virtual/chips",
         ),
     ),

@@ -35,7 +35,8 @@ class Backplane:
         op, unit, length = struct.unpack("<BBH", self._read(4))
         payload = self._read(length)
         try:
-            status, reply = 0, self.hardware.operate(op, unit, payload)
+            reply = self.hardware.operate(op, unit, payload)
+            status = -min(self.hardware.waiting_edges(), 32767)
         except OSError as error:
             # OSError(19), as simulated parts raise it in both runtimes, leaves errno unset on CPython
             status, reply = error.errno or (error.args[0] if error.args else EIO), b""

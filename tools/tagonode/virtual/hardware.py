@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 
 from tagonode.virtual.guest import backplane as wire
 from tagonode.virtual.radio import Radio
+from tagonode.virtual.wires import ClockAndData, Contact, DhtLine, OneWireBus, SerialLine, Wire
 
 RP2040_POWER_ON_RTC = 1609459200  # 2021-01-01T00:00:00Z, what rp2 shows after a cold boot
 ESP32_POWER_ON_RTC = 946684800  # 2000-01-01T00:00:00Z
 
-EINVAL, ENODEV = 22, 19
+EINVAL, ENODEV, ETIMEDOUT = 22, 19, 110
+IRQ_FALLING, IRQ_RISING = 4, 8  # as the guest's machine.Pin has them
+_EDGES_AT_ONCE = 100
 
 
 class BoardReset(Exception):
@@ -33,13 +36,16 @@ class BoardReset(Exception):
 class Hardware:
     """Wires of one board.
 
-    i2c: {bus number: I2CBus}; adc: {channel: callable returning microvolts}; radio: the Wi-Fi chip.
+    i2c: {bus number: I2CBus}; adc: {channel: callable returning microvolts}; wires: {pin: what wires.py has};
+    uarts: {number: SerialLine}; radio: the Wi-Fi chip.
     `clock` gives seconds, monotonic; watchdog and RTC run on it.
     """
 
     radio: Radio
     i2c: dict = field(default_factory=dict)
     adc: dict[int, Callable[[], float]] = field(default_factory=dict)
+    wires: dict[int, Wire] = field(default_factory=dict)
+    uarts: dict[int, SerialLine] = field(default_factory=dict)
     port: str = "rp2"
     serial: str = "tagonode"
     clock: Callable[[], float] = time.monotonic
@@ -50,6 +56,8 @@ class Hardware:
     longest_unfed_s: float = 0.0
     _rtc: tuple[float, float] | None = None
     _last_feed: float = 0.0
+    _listened: dict[int, int] = field(default_factory=dict)  # {pin: trigger of its interrupt}
+    _edges: list[tuple[int, int, float]] = field(default_factory=list)  # (pin, level, when) that wait
 
     def power_on(self) -> None:
         """Cold start: the RTC forgets, every chip is in its power-on state."""
@@ -57,12 +65,16 @@ class Hardware:
         self.reset_cause = 1
         for bus in self.i2c.values():
             bus.power_on()
+        for line in {id(line): line for line in (*self.wires.values(), *self.uarts.values())}.values():
+            line.power_on()
         self.cpu_reset()
 
     def cpu_reset(self) -> None:
         """What any reset of the CPU does: the watchdog is off until started, the radio is down."""
         self.watchdog_s = self.watchdog_deadline = None
         self.pins.clear()
+        self._listened.clear()
+        self._edges.clear()
         self.radio.power_off()
 
     @property
@@ -97,7 +109,75 @@ class Hardware:
         self.pins[unit] = payload[0]
 
     def _pin_get(self, unit: int, payload: bytes) -> bytes:
-        return bytes([self.pins.get(unit, 0)])
+        line = self.wires.get(unit)
+        if isinstance(line, Contact):
+            self._collect(unit, line)
+            return bytes([line.now])
+        return bytes([line.level() if isinstance(line, ClockAndData) else self.pins.get(unit, 0)])
+
+    def _pin_init(self, unit: int, payload: bytes) -> bytes:
+        return bytes([isinstance(self.wires.get(unit), ClockAndData)])
+
+    def _pin_pulses(self, unit: int, payload: bytes) -> None:
+        count, longest = struct.unpack("<BI", payload)
+        line = self.wires.get(unit)
+        if isinstance(line, ClockAndData):
+            for i in range(count):
+                line.pulse(longest if i == 0 else 1)
+
+    def _pin_irq(self, unit: int, payload: bytes) -> None:
+        line = self.wires.get(unit)
+        if isinstance(line, Contact):
+            line.edges()  # what was before is nobody's
+            self._listened[unit] = payload[0]
+
+    def _collect(self, unit: int, line: Contact) -> None:
+        for when, level in line.edges():
+            if self._listened.get(unit, 0) & (IRQ_RISING if level else IRQ_FALLING):
+                self._edges.append((unit, level, when))
+
+    def waiting_edges(self) -> int:
+        """How many edges wait for the guest's interrupt handlers."""
+        for unit in self._listened:
+            line = self.wires[unit]
+            if isinstance(line, Contact):
+                self._collect(unit, line)
+        return len(self._edges)
+
+    def _pin_edges(self, unit: int, payload: bytes) -> bytes:
+        self.waiting_edges()
+        taken, self._edges = self._edges[:_EDGES_AT_ONCE], self._edges[_EDGES_AT_ONCE:]
+        reply = b""
+        for pin, level, when in taken:
+            line = self.wires[pin]
+            ago = line.clock() - when if isinstance(line, Contact) else 0
+            reply += struct.pack("<BBI", pin, level, max(0, round(ago * 1000)))
+        return reply
+
+    def _onewire_reset(self, unit: int, payload: bytes) -> bytes:
+        line = self.wires.get(unit)
+        return bytes([isinstance(line, OneWireBus) and line.reset()])
+
+    def _onewire_slots(self, unit: int, payload: bytes) -> bytes:
+        line = self.wires.get(unit)
+        count, bits = payload
+        return bytes([line.slots(count, bits) if isinstance(line, OneWireBus) else bits])
+
+    def _dht_frame(self, unit: int, payload: bytes) -> bytes:
+        line = self.wires.get(unit)
+        if not isinstance(line, DhtLine):
+            raise OSError(ETIMEDOUT, f"no DHT on pin {unit}")
+        return line.frame()
+
+    def _uart_any(self, unit: int, payload: bytes) -> bytes:
+        return struct.pack("<H", self.uarts[unit].any() if unit in self.uarts else 0)
+
+    def _uart_read(self, unit: int, payload: bytes) -> bytes:
+        return self.uarts[unit].read(struct.unpack("<H", payload)[0]) if unit in self.uarts else b""
+
+    def _uart_write(self, unit: int, payload: bytes) -> None:
+        if unit in self.uarts:
+            self.uarts[unit].write(payload)
 
     def _wdt_start(self, unit: int, payload: bytes) -> None:
         self.watchdog_s = struct.unpack("<I", payload)[0] / 1000
@@ -161,4 +241,14 @@ class Hardware:
         wire.DEEPSLEEP: _deepsleep,
         wire.WIFI: _wifi,
         wire.PORT: _port,
+        wire.PIN_INIT: _pin_init,
+        wire.PIN_PULSES: _pin_pulses,
+        wire.PIN_IRQ: _pin_irq,
+        wire.PIN_EDGES: _pin_edges,
+        wire.ONEWIRE_RESET: _onewire_reset,
+        wire.ONEWIRE_SLOTS: _onewire_slots,
+        wire.DHT_FRAME: _dht_frame,
+        wire.UART_ANY: _uart_any,
+        wire.UART_READ: _uart_read,
+        wire.UART_WRITE: _uart_write,
     }

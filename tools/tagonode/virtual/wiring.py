@@ -1,21 +1,30 @@
 """Which simulated parts are soldered to a virtual board: what its config names, on the pins its board file uses."""
 
+import re
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tagonode.virtual.bus import I2CBus
 from tagonode.virtual.chips.ads1115 import ADS1115
 from tagonode.virtual.chips.aht20 import AHT20
 from tagonode.virtual.chips.bh1750 import BH1750
 from tagonode.virtual.chips.bme280 import BME280, BMP280
+from tagonode.virtual.chips.dht22 import DHT11, DHT22
+from tagonode.virtual.chips.ds18b20 import DS18B20, rom_of
+from tagonode.virtual.chips.hx711 import HX711
 from tagonode.virtual.chips.ina219 import INA219
 from tagonode.virtual.chips.max17048 import MAX17048
+from tagonode.virtual.chips.pms5003 import PMS5003
+from tagonode.virtual.chips.rain_gauge import RainGauge
 from tagonode.virtual.chips.scd4x import SCD4X
 from tagonode.virtual.chips.sht3x import SHT3X
 from tagonode.virtual.chips.sht4x import SHT4X
+from tagonode.virtual.chips.voltages import VOLTAGES
 from tagonode.virtual.environment import Day
 from tagonode.virtual.hardware import Hardware
 from tagonode.virtual.radio import AccessPoint, Radio
+from tagonode.virtual.wires import ClockAndData, Contact, DhtLine, OneWireBus, SerialLine
 
 CHIPS: dict[str, Callable] = {
     "ads1115": ADS1115,
@@ -29,6 +38,15 @@ CHIPS: dict[str, Callable] = {
     "sht3x": SHT3X,
     "sht4x": SHT4X,
 }
+# on pins and UARTs: driver -> (wire, part)
+PARTS: dict[str, tuple[Callable, Callable]] = {
+    "dht11": (DhtLine, DHT11),
+    "dht22": (DhtLine, DHT22),
+    "ds18b20": (OneWireBus, DS18B20),
+    "hx711": (ClockAndData, HX711),
+    "pms5003": (SerialLine, PMS5003),
+    "pulse_counter": (Contact, RainGauge),
+}
 # chips of which every specimen has its own trimming or serial number
 _SCATTERED = {"bme280", "bmp280", "scd4x", "sht4x"}
 
@@ -36,6 +54,27 @@ _SCATTERED = {"bme280", "bmp280", "scd4x", "sht4x"}
 _BATTERY = {"pico_w": (26, 2.0), "esp32": (34, 2.0)}
 _PORTS = {"pico_w": "rp2", "esp32": "esp32"}
 _NACK = {"rp2": 5, "esp32": 19}
+
+
+def numbers(bus: str) -> list[int]:
+    """Pins or unit in a bus's name: [22] of "onewire:gp22", [20, 21] of "pins:gp20,gp21", [1] of "uart1"."""
+    return [int(number) for number in re.findall(r"\d+", bus.rpartition(":")[2])]
+
+
+def attach(hardware: Hardware, driver: str, bus: str, environment: Any, clock: Callable[[], float], **specimen) -> Any:
+    """Solder a part of PARTS to the pins or the UART that `bus` names; several may share a 1-Wire bus. Returns it."""
+    make_wire, make_part = PARTS[driver]
+    part = make_part(environment, clock, **specimen)
+    places: dict[int, Any] = hardware.uarts if bus.startswith("uart") else hardware.wires
+    pins = numbers(bus)
+    wire = places.get(pins[0])
+    if isinstance(wire, OneWireBus) and make_wire is OneWireBus:
+        wire.parts.append(part)
+        return part
+    wire = Contact(part, clock=clock) if make_wire is Contact else make_wire(part)
+    for pin in pins:
+        places[pin] = wire
+    return part
 
 
 def build_hardware(
@@ -61,11 +100,23 @@ def build_hardware(
             chip = CHIPS[sensor.driver](day, now, **specimen, **address)
             buses[int(sensor.bus.removeprefix("i2c"))].chips.append(chip)
     channel, ratio = _BATTERY[board]
+    adc = {channel: lambda: day.value("battery", now()) / ratio * 1e6}
+    for sensor in sensors:
+        if sensor.driver == "analog" and sensor.bus.startswith("adc:"):
+            make = VOLTAGES[sensor.options.get("mode", "voltage")]
+            adc[numbers(sensor.bus)[0]] = make(day, now, **sensor.options).microvolts
     points = [AccessPoint(ssid, key, lambda: day.value("rssi", now())) for ssid, key in networks.items()]
-    return Hardware(
+    hardware = Hardware(
         radio=Radio(clock=time.monotonic, access_points=points, nameserver=nameserver),
         i2c=buses,
-        adc={channel: lambda: day.value("battery", now()) / ratio * 1e6},
+        adc=adc,
         port=port,
         serial=serial,
     )
+    for index, sensor in enumerate(sensors):
+        if sensor.driver in PARTS:
+            specimen = {}
+            if sensor.driver == "ds18b20":
+                specimen = {"seed": seed + index, "rom": rom_of(sensor.address)}
+            attach(hardware, sensor.driver, sensor.bus, day, now, **specimen)
+    return hardware

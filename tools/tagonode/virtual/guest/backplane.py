@@ -6,7 +6,8 @@ themselves live in the host process, outside the board's heap.
 
     request: u8 op, u8 unit, u16 length, payload        reply: i16 status, u16 length, payload
 
-Status 0 is success; a positive status is raised as OSError(status). All numbers are little-endian.
+Status 0 is success; a positive status is raised as OSError(status); a negative one is a success, and says that
+edges wait for interrupt handlers. All numbers are little-endian.
 """
 
 import struct
@@ -27,10 +28,22 @@ UNIQUE_ID = 12
 DEEPSLEEP = 13  # u32 milliseconds, does not return
 WIFI = 14  # JSON [method, arguments] -> JSON
 PORT = 15  # -> the MicroPython port's name: "rp2", "esp32"
+PIN_INIT = 16  # unit = pin; u8 mode -> u8: 1 when a part on it listens to pulses
+PIN_PULSES = 17  # unit = pin; u8 how many, u32 microseconds that the longest was high
+PIN_IRQ = 18  # unit = pin; u8 trigger, 0 for off
+PIN_EDGES = 19  # -> u8 pin, u8 level, u32 milliseconds ago, for each edge that waits
+ONEWIRE_RESET = 20  # unit = pin -> u8 presence
+ONEWIRE_SLOTS = 21  # unit = pin; u8 how many, u8 bits to write -> u8 bits seen
+DHT_FRAME = 22  # unit = pin -> 5 bytes
+UART_ANY = 23  # -> u16 bytes waiting
+UART_READ = 24  # u16 bytes at most -> bytes
+UART_WRITE = 25  # bytes
 
 _HEAD = "<BBH"
 _rx = None
 _tx = None
+interrupts = None  # called, with nothing, when edges wait
+reading = None  # called with a pin's number before it is read
 
 
 def attach(rx_fd: int, tx_fd: int) -> None:
@@ -57,6 +70,8 @@ def call(op: int, unit: int = 0, payload: bytes = b"") -> bytes:
     _tx.write(struct.pack(_HEAD, op, unit, len(payload)) + payload)
     status, length = struct.unpack("<hH", _read(4))
     data = _read(length) if length else b""
-    if status:
+    if status > 0:
         raise OSError(status)
+    if status and interrupts:
+        interrupts()
     return data

@@ -10,6 +10,7 @@ WDT_RESET = 3
 DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
 
+_LOADED_WHEN_USED = {"UART": "uart", "dht_readinto": "dht"}
 _DATETIME = "<8H"
 _WDT_MAX_MS = 8388  # RP2040 datasheet 4.7: a 24-bit counter that loses two counts a microsecond
 
@@ -20,16 +21,31 @@ class Pin:
     OPEN_DRAIN = 2
     PULL_UP = 1
     PULL_DOWN = 2
+    IRQ_FALLING = 4
+    IRQ_RISING = 8
 
     def __init__(self, id, mode=-1, pull=-1, *, value=None):
         # "LED" and the other pins behind a Pico W's radio have names; the wires have numbers
         self._unit = {"LED": 254, "WL_GPIO2": 253}.get(id, id)
+        self._pulses = None  # pulses.Pulses, when a part listens to them
+        if value is not None:
+            self.value(value)
+
+    def init(self, mode=-1, pull=-1, *, value=None):
+        if backplane.call(backplane.PIN_INIT, self._unit, bytes((mode & 0xFF,)))[0] and mode == self.OUT:
+            import pulses
+
+            self._pulses = pulses.Pulses(self._unit)
         if value is not None:
             self.value(value)
 
     def value(self, level=None):
         if level is None:
-            return backplane.call(backplane.PIN_GET, self._unit)[0]
+            if backplane.reading:
+                level = backplane.reading(self._unit)
+            return backplane.call(backplane.PIN_GET, self._unit)[0] if level is None else level
+        if self._pulses:
+            return self._pulses.value(level)
         backplane.call(backplane.PIN_SET, self._unit, b"\x01" if level else b"\x00")
         return None
 
@@ -40,6 +56,11 @@ class Pin:
 
     def off(self):
         self.value(0)
+
+    def irq(self, handler=None, trigger=IRQ_FALLING | IRQ_RISING, *, priority=1, wake=None, hard=False):
+        import pulses
+
+        pulses.irq(self, self._unit, handler, trigger)
 
 
 class I2C:
@@ -135,3 +156,9 @@ def reset_cause():
 
 def unique_id():
     return backplane.call(backplane.UNIQUE_ID)
+
+
+def __getattr__(name):
+    if name in _LOADED_WHEN_USED:
+        return getattr(__import__(_LOADED_WHEN_USED[name]), name)
+    raise AttributeError(name)
