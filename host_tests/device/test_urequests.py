@@ -676,7 +676,7 @@ def test_from_the_open_into_the_verified(net):
 # where roots and name servers come from
 
 
-@chips(networks={"shed": "sesame"})
+@chips(networks={"shed": "PASSWORD-5678"})
 @network(answer(200))
 def test_name_servers_of_the_joined_network(net, chips):
     from network import STA_IF, WLAN
@@ -688,7 +688,7 @@ def test_name_servers_of_the_joined_network(net, chips):
         urequests.get(net.url)
     wlan = WLAN(STA_IF)
     wlan.active(True)
-    wlan.connect("shed", "sesame")
+    wlan.connect("shed", "PASSWORD-5678")
     while not wlan.isconnected():
         time.sleep_ms(5)
     assert urequests.get(net.url).status_code == 200
