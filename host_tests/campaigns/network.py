@@ -103,8 +103,10 @@ def _count(queue):
 
 
 def _play(kind: str, rounds: int, seed: int, queue) -> Report:
-    os.nice(5)
-    return play(kind, rounds, seed, _count(queue))
+    try:
+        return play(kind, rounds, seed, _count(queue))
+    except Exception as error:  # noqa: BLE001 - one class that cannot be played, or not to its end
+        return Report(kind, 0, [f"{kind}, seed {seed}: {error!r}"], (0, 0))
 
 
 def main() -> int:

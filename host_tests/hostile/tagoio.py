@@ -5,6 +5,7 @@ Written from TagoIO's API pages and nothing of ours, so that a node's requests a
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
@@ -45,17 +46,24 @@ class TagoIO:
         self.complaints: list[str] = []
         self.refuses: Callable[[dict], str | None] = lambda record: None
         self._held: dict[tuple[int, str], list[dict]] = {}
+        self._lock = threading.RLock()  # connections are served side by side, an upload is stored as a whole
 
     def stored(self, sequence: int, variable: str) -> list[dict]:
         """Every time that this reading was stored."""
-        return self._held.get((sequence, variable), [])
+        with self._lock:
+            return list(self._held.get((sequence, variable), []))
 
     def forget(self, below: int) -> None:
         """Let go of the samples up to this sequence."""
-        self._held = {key: records for key, records in self._held.items() if key[0] >= below}
+        with self._lock:
+            self._held = {key: records for key, records in self._held.items() if key[0] >= below}
 
     def request(self, request: dict) -> dict:
         """Do what a request asks for: the step that answers it."""
+        with self._lock:
+            return self._answer(request)
+
+    def _answer(self, request: dict) -> dict:
         if request["headers"].get("device-token") != self.token:
             self._complain(request, "a token that is not the device's")
             return failure(401, "Authorization denied")
@@ -123,7 +131,7 @@ class TagoIO:
         most = int(query.get("qty", ["15"])[0])
         left: dict[str, int] = {}
         found = []
-        everything = [record for records in list(self._held.values()) for record in list(records)]
+        everything = [record for records in self._held.values() for record in records]
         for record in sorted(everything, key=lambda record: record["time"], reverse=True):
             time = datetime.fromisoformat(record["time"])
             if (
