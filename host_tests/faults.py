@@ -38,7 +38,7 @@ from harness.guest.steps import (
     wrong_id,
 )
 from harness.network import SERVE, encode
-from hostile.rig import TOKEN, Outcome, Rig, prepare
+from hostile.rig import TOKEN, BoardError, Outcome, Rig, prepare
 from hostile.server import DEAF, NOBODY, STRANGER, Answer, Fault, Hostile
 from hostile.tagoio import failure, sequence_of, success
 
@@ -730,9 +730,12 @@ class Bench:
         self._rig: Rig | None = None
 
     def play(self, fault: Fault) -> Outcome:
-        if self._rig is None:
-            self._rig = Rig(SETTINGS.get(self._kind, {})).__enter__()
-        outcome = self._rig.play(fault)
+        try:
+            if self._rig is None:
+                self._rig = Rig(SETTINGS.get(self._kind, {})).__enter__()
+            outcome = self._rig.play(fault)
+        except BoardError as error:
+            outcome = Outcome(fault, problems=[str(error)])
         if not outcome.ok:
             self.close()
         return outcome

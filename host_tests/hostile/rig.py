@@ -50,6 +50,10 @@ _DEADLINE = ("nothing moved for", "no answer from", "no end in sight")
 _HARMLESS = ("set aside a reading",)  # of the uplink's other words
 
 
+class BoardError(Exception):
+    """The board does not start; what it said."""
+
+
 @dataclass
 class Outcome:
     """What a fault did. gap: longest time between two samples, s; seconds: all of it; problems: [] when all is well."""
@@ -168,7 +172,7 @@ class Rig:
             stack.callback(self.board.power_cut)
             self.board.power_on()
             if not self._wait(lambda: self.state.get("acknowledged", 0) > 0, _ROW_S):
-                raise RuntimeError("the board did not start:\n" + "\n".join(self._lines))
+                raise BoardError("the board did not start:\n" + "\n".join(self._lines))
             self._checked = self._samples()
             self._end = stack.pop_all()
         return self
@@ -206,7 +210,7 @@ class Rig:
         self.state = {**self.state, "this_run": 0}
         self.board.power_on()
         if not self._wait(lambda: self.state["clock"] and self.state["this_run"], _ROW_S):
-            raise RuntimeError("the board did not start again:\n" + "\n".join(self._lines))
+            raise BoardError("the board did not start again:\n" + "\n".join(self._lines))
 
     def _take(self, line: str) -> None:
         with self._news:
