@@ -36,7 +36,13 @@ def load(name: str) -> types.ModuleType:
     """Import an oracle's module so that it, and whatever it imports, sleeps on virtual time."""
     stubs = {"time": virtual_time}
     # Blinka's own would look for the board that this PC is not.
-    for stub, names in (("busio", ("I2C", "SPI", "UART")), ("digitalio", ("DigitalInOut",))):
+    for stub, names in (
+        ("analogio", ("AnalogIn",)),
+        ("busio", ("I2C", "SPI", "UART")),
+        ("digitalio", ("DigitalInOut", "Direction", "Pull")),
+        ("microcontroller", ("Pin",)),
+        ("onewireio", ("OneWire",)),
+    ):
         stubs[stub] = types.ModuleType(stub)
         for each in names:
             setattr(stubs[stub], each, type(each, (), {}))
