@@ -49,7 +49,7 @@ def test_errors_are_those_of_the_port(chips, nack):
     assert caught.value.errno == nack
 
 
-@chips(adc={26: 1.25})
+@chips(port="virtual", adc={26: 1.25})
 def test_adc(chips):
     assert machine.ADC(26).read_uv() == 1250000
     chips.adc(26, 0.5)

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any
 
-from tagonode.virtual import wiring
+from tagonode.virtual import ports, wiring
 from tagonode.virtual.backplane import Backplane, WiresCut
 from tagonode.virtual.bus import I2CBus
 from tagonode.virtual.environment import Environment
@@ -19,16 +19,15 @@ from tagonode.virtual.radio import AccessPoint, Radio
 
 from .control import Control
 
-_PORTS = {"rp2": 5, "esp32": 19}  # errno of a NACK
 _SWITCHES = ("stuck", "all_zeros", "all_ones")
-_BUS = ("heal", "power_on", "unplug", "plug", "nack_at", "lose_at", "flip_at")
+_BUS = ("heal", "power_on", "unplug", "plug", "hold_sda", "nack_at", "lose_at", "flip_at")
 
 
 class Chips:
     """Hardware with these chips, ready to be wired to a device.
 
     chips: names of simulated chips, or dicts {"chip": name, "bus": 0, more for its constructor}.
-    port: "rp2" or "esp32". environment: values of Environment. adc: {channel: volts at the pin}.
+    port: "rp2", "esp32" or another of ports.CHIPS. environment: values of Environment. adc: {pin: volts}.
     networks: {ssid: password}. nameserver: "address:port" that DHCP gives.
     """
 
@@ -41,11 +40,12 @@ class Chips:
         networks: dict | None = None,
         nameserver: str = "127.0.0.1",
     ):
-        if port not in _PORTS:
-            raise ValueError(f"port={port!r}: choose one of {', '.join(_PORTS)}")
+        if port not in ports.CHIPS:
+            raise ValueError(f"port={port!r}: choose one of {', '.join(ports.CHIPS)}")
         self.environment = Environment(**(environment or {}))
         self.resets: list[str] = []
-        buses = {unit: I2CBus(nack_errno=_PORTS[port]) for unit in (0, 1)}
+        self.slept_ms: int | None = None
+        buses = {unit: I2CBus(nack_errno=ports.CHIPS[port].nack) for unit in range(ports.CHIPS[port].i2c)}
         for chip in chips or ("bme280",):
             options = {"chip": chip} if isinstance(chip, str) else dict(chip)
             kind, unit = options.pop("chip"), options.pop("bus", 0)
@@ -55,7 +55,7 @@ class Chips:
         self._volts = {int(channel): float(volts) for channel, volts in (adc or {}).items()}
         points = [AccessPoint(ssid, key) for ssid, key in (networks or {}).items()]
         self.hardware = Hardware(
-            radio=Radio(clock=time.monotonic, access_points=points, nameserver=nameserver),
+            radio=Radio(clock=time.monotonic, access_points=points, nameserver=nameserver, port=ports.CHIPS[port].port),
             i2c=buses,
             adc={channel: lambda channel=channel: self._volts[channel] * 1e6 for channel in self._volts},
             port=port,
@@ -101,6 +101,7 @@ class Chips:
             except BoardReset as reset:
                 kind = "deepsleep" if reset.deepsleep_ms is not None else "soft" if reset.soft else "hard"
                 self.resets.append(kind)
+                self.slept_ms = reset.deepsleep_ms
                 # the CPU is gone: whatever called does not return
                 self._wires.close()
                 return
@@ -112,6 +113,14 @@ class Chips:
             self._volts[arguments[0]] = arguments[1]
         elif method == "resets":
             return self.resets
+        elif method == "slept":
+            return self.slept_ms
+        elif method == "pins":
+            return {str(pin): level for pin, level in self.hardware.pins.items()}
+        elif method == "cause":
+            self.hardware.reset_cause = arguments[0]
+        elif method == "celsius":
+            self.hardware.celsius = lambda: arguments[0]
         elif method == "fed":
             return {"watchdog_s": self.hardware.watchdog_s, "longest_unfed_s": self.hardware.longest_unfed_s}
         elif method in ("transfers", *_SWITCHES, *_BUS):

@@ -150,6 +150,9 @@ class Chips:
 
         self._control = given["control"]
         backplane.attach(*fds)
+        import shape
+
+        shape.shape()
 
     def set(self, **values):
         """Change what there is to measure: set(temperature=-3.5)."""
@@ -168,13 +171,29 @@ class Chips:
         ask(self._control, name, unit, on)
 
     def bus(self, method, *arguments, unit=0):
-        """Do heal, power_on, unplug, plug, nack_at, lose_at or flip_at to the bus: see virtual/bus.py."""
+        """Do heal, power_on, unplug, plug, hold_sda, nack_at, lose_at or flip_at to the bus: see virtual/bus.py."""
         ask(self._control, method, unit, *arguments)
 
     def resets(self):
         """Resets that the board asked for: "hard", "soft", "deepsleep"."""
         return ask(self._control, "resets")
 
+    def slept(self):
+        """Milliseconds of the deep sleep that ended the test, None for no sleep."""
+        return ask(self._control, "slept")
+
+    def pin(self, number):
+        """What the board has set a pin to, None when it has not."""
+        return ask(self._control, "pins").get(str(number))
+
+    def cause(self, number):
+        """Why the board started: a number of virtual/ports.py."""
+        ask(self._control, "cause", number)
+
+    def celsius(self, celsius):
+        """How hot the CPU is."""
+        ask(self._control, "celsius", celsius)
+
     def watchdog(self):
-        """{"watchdog_s": None while it is off, "longest_unfed_s"}"""
+        """{"watchdog_s: None while it is off, "longest_unfed_s"}"""
         return ask(self._control, "fed")

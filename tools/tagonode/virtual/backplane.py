@@ -4,6 +4,7 @@ import contextlib
 import os
 import struct
 
+from tagonode.virtual.guest import backplane as wire
 from tagonode.virtual.hardware import Hardware
 
 EIO = 5
@@ -40,6 +41,8 @@ class Backplane:
         except OSError as error:
             # OSError(19), as simulated parts raise it in both runtimes, leaves errno unset on CPython
             status, reply = error.errno or (error.args[0] if error.args else EIO), b""
+        except ValueError as error:
+            status, reply = wire.VALUE_ERROR, str(error).encode()
         with contextlib.suppress(BrokenPipeError):  # killed while it waited; the next read says so
             os.write(self._tx_fd, struct.pack("<hH", status, len(reply)) + reply)
 

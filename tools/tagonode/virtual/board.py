@@ -110,7 +110,8 @@ class VirtualBoard:
                     break
                 if pause:
                     time.sleep(pause)
-                self.hardware.reset_cause = cause
+                if cause != SOFT_RESET or self.hardware.chip.port != "rp2":
+                    self.hardware.reset_cause = cause  # rp2 knows of its watchdog's resets alone
                 self.hardware.cpu_reset()
                 self.on_boot(cause)
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for the board

@@ -21,7 +21,7 @@ class I2CBus:
     on a clock of their own.
 
     Switches: `stuck` (nothing can be transferred), `all_zeros` and `all_ones` (chips hear nothing, and reads
-    give that), unplug/plug, and plans for one coming transfer, where 1 is the next: nack_at, lose_at,
+    give that), hold_sda, unplug/plug, and plans for one coming transfer, where 1 is the next: nack_at, lose_at,
     flip_at, at.
     """
 
@@ -40,6 +40,8 @@ class I2CBus:
         self._plans: dict = {}
         self._losing = False
         self._flip = -1
+        self._holds = 0
+        self._deaf = False
 
     def power_on(self) -> None:
         """The supply of all chips went away and came back."""
@@ -56,6 +58,25 @@ class I2CBus:
         for chip in self.chips:
             if chip.address == address:
                 chip.power_on()
+
+    def hold_sda(self, clocks: int = 9) -> None:
+        """A chip that has lost count of the clock holds SDA low, until it has seen so many more; it listens again after
+        STOP."""
+        self._holds = clocks
+        self._deaf = True
+
+    def sda(self) -> int:
+        """The level of SDA while nothing is transferred."""
+        return 0 if self.stuck or self._holds else 1
+
+    def clock(self) -> None:
+        """SCL went up, and nothing was transferred."""
+        self._holds = max(0, self._holds - 1)
+
+    def stop_condition(self) -> None:
+        """SDA went up while SCL was."""
+        if not self._holds:
+            self._deaf = False
 
     def at(self, n: int, action) -> None:
         """Call action() just before the n-th transfer from now; it may raise OSError in its place."""
@@ -85,7 +106,7 @@ class I2CBus:
 
     def scan(self) -> list:
         """Addresses that answer."""
-        if self.stuck or self.all_ones:
+        if self.stuck or self._deaf or self.all_ones:
             return []
         if self.all_zeros:
             return list(range(0x08, 0x78))
@@ -102,7 +123,7 @@ class I2CBus:
         plan = self._plans.pop(self.transfers, None)
         if plan:
             plan()
-        if self.stuck:
+        if self.stuck or self._deaf:
             raise OSError(ETIMEDOUT)
         if self.all_zeros or self.all_ones:
             return (b"\xff" if self.all_ones else b"\x00") * read

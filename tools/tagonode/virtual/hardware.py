@@ -11,15 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tagonode.virtual import ports
 from tagonode.virtual.guest import backplane as wire
 from tagonode.virtual.radio import Radio
 from tagonode.virtual.wires import ClockAndData, Contact, DhtLine, OneWireBus, SerialLine, Wire
 
-RP2040_POWER_ON_RTC = 1609459200  # 2021-01-01T00:00:00Z, what rp2 shows after a cold boot
-ESP32_POWER_ON_RTC = 946684800  # 2000-01-01T00:00:00Z
-
 EINVAL, ENODEV, ETIMEDOUT = 22, 19, 110
-IRQ_FALLING, IRQ_RISING = 4, 8  # as the guest's machine.Pin has them
+_RTC_MEMORY_BYTES = 2048
 _EDGES_AT_ONCE = 100
 
 
@@ -36,8 +34,8 @@ class BoardReset(Exception):
 class Hardware:
     """Wires of one board.
 
-    i2c: {bus number: I2CBus}; adc: {channel: callable returning microvolts}; wires: {pin: what wires.py has};
-    uarts: {number: SerialLine}; radio: the Wi-Fi chip.
+    i2c: {bus number: I2CBus}; adc: {pin: callable returning microvolts}; wires: {pin: what wires.py has};
+    uarts: {number: SerialLine}; radio: the Wi-Fi chip; port: a name of ports.CHIPS; celsius: how hot the CPU is.
     `clock` gives seconds, monotonic; watchdog and RTC run on it.
     """
 
@@ -49,6 +47,7 @@ class Hardware:
     port: str = "rp2"
     serial: str = "tagonode"
     clock: Callable[[], float] = time.monotonic
+    celsius: Callable[[], float] = lambda: 30.0
     pins: dict[int, int] = field(default_factory=dict)
     reset_cause: int = 1
     watchdog_s: float | None = None
@@ -58,11 +57,17 @@ class Hardware:
     _last_feed: float = 0.0
     _listened: dict[int, int] = field(default_factory=dict)  # {pin: trigger of its interrupt}
     _edges: list[tuple[int, int, float]] = field(default_factory=list)  # (pin, level, when) that wait
+    _modes: dict[int, int] = field(default_factory=dict)
+    _i2c_pins: dict[int, tuple[int, int]] = field(default_factory=dict)  # {bus: (scl, sda)} since it was made
+    _detached: set[int] = field(default_factory=set)  # buses whose pins were made something else since then
+    _rtc_memory: bytes = b""
+    _interrupts: bool = True
 
     def power_on(self) -> None:
         """Cold start: the RTC forgets, every chip is in its power-on state."""
         self._rtc = None
-        self.reset_cause = 1
+        self._rtc_memory = b""
+        self.reset_cause = ports.POWER_ON
         for bus in self.i2c.values():
             bus.power_on()
         for line in {id(line): line for line in (*self.wires.values(), *self.uarts.values())}.values():
@@ -70,16 +75,26 @@ class Hardware:
         self.cpu_reset()
 
     def cpu_reset(self) -> None:
-        """What any reset of the CPU does: the watchdog is off until started, the radio is down."""
+        """What any reset of the CPU does: the watchdog is off until started, and all that a soft reset does."""
         self.watchdog_s = self.watchdog_deadline = None
-        self.pins.clear()
+        self.soft_reset()
+
+    def soft_reset(self) -> None:
+        """The interpreter starts anew: the radio is down, pins are as at power-on; the watchdog goes on."""
+        for state in (self.pins, self._modes, self._i2c_pins, self._detached):
+            state.clear()
+        self._interrupts = True
         self._listened.clear()
         self._edges.clear()
         self.radio.power_off()
 
     @property
+    def chip(self) -> ports.Chip:
+        return ports.CHIPS[self.port]
+
+    @property
     def unique_id(self) -> bytes:
-        return hashlib.sha256(self.serial.encode()).digest()[:8]
+        return hashlib.sha256(self.serial.encode()).digest()[: self.chip.id_bytes]
 
     def operate(self, op: int, unit: int, payload: bytes) -> bytes:
         """Carry out one request of the guest; OSError's errno goes back as the reply's status."""
@@ -87,6 +102,19 @@ class Hardware:
         if handler is None:
             raise OSError(EINVAL, f"the wires know no operation {op}")
         return handler(self, unit, payload) or b""
+
+    def _sync(self, unit: int, payload: bytes) -> bytes:
+        return payload
+
+    def _i2c_make(self, unit: int, payload: bytes) -> None:
+        defaults = self.chip.i2c_defaults
+        scl, sda = payload or defaults[min(unit, len(defaults) - 1)]
+        self.chip.check_i2c(unit, scl, sda)
+        self._i2c_pins[unit] = scl, sda
+        self._detached.discard(unit)
+        for pin in (scl, sda):
+            self._modes.pop(pin, None)
+            self.pins.pop(pin, None)
 
     def _i2c_transfer(self, unit: int, payload: bytes) -> bytes:
         address, stop, length = struct.unpack_from("<BBH", payload)
@@ -98,25 +126,71 @@ class Hardware:
     def _bus(self, unit: int):
         if unit not in self.i2c:
             raise OSError(ENODEV, f"no I2C bus {unit} on this board")
+        if unit in self._detached:
+            raise OSError(ETIMEDOUT, f"the pins of I2C bus {unit} were made something else")
         return self.i2c[unit]
 
+    def _adc_make(self, unit: int, payload: bytes) -> bytes:
+        pin = self.chip.adc_pin(unit, bool(payload[0]))
+        self._leave_radio(pin)
+        return bytes([pin])
+
     def _adc_read_uv(self, unit: int, payload: bytes) -> bytes:
+        if unit in self.chip.adc_alone and self.radio.active:
+            raise OSError(ETIMEDOUT, "the radio has this ADC")
+        if unit == ports.CORE_TEMPERATURE:
+            return struct.pack("<I", round((0.706 - (self.celsius() - 27) * 0.001721) * 1e6))
         if unit not in self.adc:
             raise OSError(EINVAL, f"no ADC channel {unit} on this board")
+        if unit == ports.VSYS and self.port in ports.BOARDS.values() and not self.pins.get(ports.RADIO_SELECT):
+            return struct.pack("<I", 30000)  # the divider is cut off while the radio is selected
         return struct.pack("<I", max(0, round(self.adc[unit]())))
 
+    def _pin_make(self, unit: int, payload: bytes) -> None:
+        self.chip.check_pin(unit)
+
+    def _pin_init(self, unit: int, payload: bytes) -> bytes:
+        mode, alternate = payload
+        self.chip.check_mode(unit, mode)
+        self._detached |= {bus for bus, pins in self._i2c_pins.items() if unit in pins}
+        self._modes[unit] = mode
+        if unit == ports.VSYS and alternate == ports.PIO1:
+            self.radio.has_its_pins = True
+        else:
+            self._leave_radio(unit)
+        return bytes([isinstance(self.wires.get(unit), ClockAndData)])
+
+    def _leave_radio(self, pin: int) -> None:
+        """A Pico W's radio is spoken to by interrupts: who takes one of its pins while they may come breaks it."""
+        if pin == ports.VSYS and self.chip.port == "rp2":
+            self.radio.has_its_pins = False
+            self.radio.broken = self.radio.broken or self._interrupts
+
+    def _irq(self, unit: int, payload: bytes) -> None:
+        self._interrupts = bool(unit)
+        self.radio.broken = self.radio.broken or self._interrupts and not self.radio.has_its_pins
+
     def _pin_set(self, unit: int, payload: bytes) -> None:
-        self.pins[unit] = payload[0]
+        before, level = self.pins.get(unit, 1), payload[0]
+        self.pins[unit] = level
+        for number in self._detached:
+            scl, sda = self._i2c_pins[number]
+            if not before and level:
+                if unit == scl and self._modes.get(sda) == self.chip.open_drain and self.pins.get(sda, 1):
+                    self.i2c[number].clock()
+                elif unit == sda and self.pins.get(scl, 1):
+                    self.i2c[number].stop_condition()
 
     def _pin_get(self, unit: int, payload: bytes) -> bytes:
+        for number, pins in self._i2c_pins.items():
+            if unit in pins:
+                held = unit == pins[1] and number in self.i2c and not self.i2c[number].sda()
+                return bytes([0 if held else self.pins.get(unit, 1)])
         line = self.wires.get(unit)
         if isinstance(line, Contact):
             self._collect(unit, line)
             return bytes([line.now])
         return bytes([line.level() if isinstance(line, ClockAndData) else self.pins.get(unit, 0)])
-
-    def _pin_init(self, unit: int, payload: bytes) -> bytes:
-        return bytes([isinstance(self.wires.get(unit), ClockAndData)])
 
     def _pin_pulses(self, unit: int, payload: bytes) -> None:
         count, longest = struct.unpack("<BI", payload)
@@ -133,7 +207,7 @@ class Hardware:
 
     def _collect(self, unit: int, line: Contact) -> None:
         for when, level in line.edges():
-            if self._listened.get(unit, 0) & (IRQ_RISING if level else IRQ_FALLING):
+            if self._listened.get(unit, 0) & (self.chip.rising if level else self.chip.falling):
                 self._edges.append((unit, level, when))
 
     def waiting_edges(self) -> int:
@@ -169,6 +243,10 @@ class Hardware:
             raise OSError(ETIMEDOUT, f"no DHT on pin {unit}")
         return line.frame()
 
+    def _uart_make(self, unit: int, payload: bytes) -> None:
+        if payload:
+            self.chip.check_uart(unit, *payload)
+
     def _uart_any(self, unit: int, payload: bytes) -> bytes:
         return struct.pack("<H", self.uarts[unit].any() if unit in self.uarts else 0)
 
@@ -180,7 +258,9 @@ class Hardware:
             self.uarts[unit].write(payload)
 
     def _wdt_start(self, unit: int, payload: bytes) -> None:
-        self.watchdog_s = struct.unpack("<I", payload)[0] / 1000
+        timeout_ms = struct.unpack("<I", payload)[0]
+        self.chip.check_watchdog(timeout_ms)
+        self.watchdog_s = timeout_ms / 1000
         self._last_feed = self.clock()
         self._wdt_feed(unit, payload)
 
@@ -201,7 +281,7 @@ class Hardware:
 
     def _rtc_get(self, unit: int, payload: bytes) -> bytes:
         if self._rtc is None:
-            self._rtc = (RP2040_POWER_ON_RTC if self.port == "rp2" else ESP32_POWER_ON_RTC, self.clock())
+            self._rtc = (self.chip.cold_rtc, self.clock())
         at, set_at = self._rtc
         moment = datetime.datetime.fromtimestamp(int(at + self.clock() - set_at), datetime.UTC)
         date = (moment.year, moment.month, moment.day, moment.weekday())
@@ -211,21 +291,42 @@ class Hardware:
         raise BoardReset(soft=bool(unit))
 
     def _reset_cause(self, unit: int, payload: bytes) -> bytes:
-        return bytes([self.reset_cause])
+        return bytes([self.chip.reset_cause(self.reset_cause)])
+
+    def _mem32(self, unit: int, payload: bytes) -> bytes:
+        return struct.pack("<I", self.chip.register(struct.unpack("<I", payload)[0], self.reset_cause))
+
+    def _keep(self, unit: int, payload: bytes) -> bytes:
+        if not unit:
+            return self._rtc_memory
+        if len(payload) > _RTC_MEMORY_BYTES:
+            raise ValueError("buffer too long")
+        self._rtc_memory = payload
+        return b""
+
+    def _cpu_temperature(self, unit: int, payload: bytes) -> bytes:
+        return struct.pack("<h", round(self.celsius() * 10)) + self.chip.temperature.encode()
+
+    def _bitstream(self, unit: int, payload: bytes) -> None:
+        self.pins[unit] = int(any(payload))
 
     def _unique_id(self, unit: int, payload: bytes) -> bytes:
         return self.unique_id
 
     def _deepsleep(self, unit: int, payload: bytes) -> None:
-        raise BoardReset(deepsleep_ms=struct.unpack("<I", payload)[0])
+        ms = struct.unpack("<I", payload)[0]
+        self.chip.check_sleep(ms)
+        # rp2 does not sleep while its radio has something to say
+        raise BoardReset(deepsleep_ms=0 if self.chip.port == "rp2" and self.radio.active else ms)
 
     def _wifi(self, unit: int, payload: bytes) -> bytes:
         return self.radio.operate(payload)
 
     def _port(self, unit: int, payload: bytes) -> bytes:
-        return self.port.encode()
+        return self.chip.port.encode()
 
     _OPERATIONS = {
+        wire.SYNC: _sync,
         wire.I2C_TRANSFER: _i2c_transfer,
         wire.I2C_SCAN: _i2c_scan,
         wire.ADC_READ_UV: _adc_read_uv,
@@ -251,4 +352,13 @@ class Hardware:
         wire.UART_ANY: _uart_any,
         wire.UART_READ: _uart_read,
         wire.UART_WRITE: _uart_write,
+        wire.PIN_MAKE: _pin_make,
+        wire.ADC_MAKE: _adc_make,
+        wire.I2C_MAKE: _i2c_make,
+        wire.UART_MAKE: _uart_make,
+        wire.IRQ: _irq,
+        wire.MEM32: _mem32,
+        wire.RTC_MEMORY: _keep,
+        wire.CPU_TEMPERATURE: _cpu_temperature,
+        wire.BITSTREAM: _bitstream,
     }

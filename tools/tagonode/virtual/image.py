@@ -18,10 +18,15 @@ class Geometry:
     prog: int
 
 
-# ports/rp2/rp2_flash.c and mpconfigboard of the boards; ports/esp32/partitions-4MiB.csv
+# ports/rp2/rp2_flash.c and MICROPY_HW_FLASH_STORAGE_BYTES in mpconfigboard.h of the boards (all but 1200 KiB of 2 MiB,
+# all but 1536 KiB of 4 MiB); `vfs` in ports/esp32/partitions-4MiB.csv and, ESP32_GENERIC_S3, partitions-8MiB.csv
 GEOMETRIES = {
     "pico_w": Geometry(blocks=848 * 1024 // BLOCK, prog=256),
+    "pico2_w": Geometry(blocks=2560 * 1024 // BLOCK, prog=256),
     "esp32": Geometry(blocks=2048 * 1024 // BLOCK, prog=32),
+    "esp32s3": Geometry(blocks=6144 * 1024 // BLOCK, prog=32),
+    "esp32c3": Geometry(blocks=2048 * 1024 // BLOCK, prog=32),
+    "virtual": Geometry(blocks=2048 * 1024 // BLOCK, prog=32),
 }
 
 

@@ -6,8 +6,17 @@ from dataclasses import dataclass, field
 
 STAT_IDLE, STAT_CONNECTING = 0, 1
 STAT_WRONG_PASSWORD, STAT_NO_AP_FOUND, STAT_CONNECT_FAIL, STAT_GOT_IP = -3, -2, -1, 3
+# ports/esp32/network_wlan.c
+_ESP32 = {
+    STAT_IDLE: 1000,
+    STAT_CONNECTING: 1001,
+    STAT_WRONG_PASSWORD: 202,
+    STAT_NO_AP_FOUND: 201,
+    STAT_CONNECT_FAIL: 203,
+    STAT_GOT_IP: 1010,
+}
 
-EPERM = 1
+EPERM, EIO = 1, 5
 
 
 @dataclass
@@ -23,13 +32,19 @@ class AccessPoint:
 class Radio:
     """A station interface.
 
-    nameserver: what DHCP gives as DNS server, "address" or "address:port"; clock: seconds, monotonic.
+    nameserver: what DHCP gives as DNS server, "address" or "address:port"; clock: seconds, monotonic. port: rp2's
+    states have other numbers than esp32's, which repeats an attempt that failed, and calls that connecting, unless it
+    was told reconnects=0. has_its_pins, broken: on a Pico W others can take its clock.
     """
 
     clock: Callable[[], float]
     access_points: list[AccessPoint] = field(default_factory=list)
     nameserver: str = "127.0.0.1"
     association_s: float = 0.03
+    port: str = "rp2"
+    has_its_pins: bool = True
+    broken: bool = False
+    _reconnects: int = -1
     _active: bool = False
     _wanted: tuple[str, str] | None = None
     _since: float = 0.0
@@ -37,9 +52,18 @@ class Radio:
     def power_off(self) -> None:
         self._active = False
         self._wanted = None
+        self.has_its_pins = True
+        self.broken = False
+        self._reconnects = -1
+
+    @property
+    def active(self) -> bool:
+        return self._active
 
     def operate(self, payload: bytes) -> bytes:
         """One call of the guest's `network`: JSON [method, arguments] in, JSON result out."""
+        if self.broken or not self.has_its_pins:
+            raise OSError(EIO, "the radio does not hear its clock")
         method, arguments = json.loads(payload)
         return json.dumps(getattr(self, "_on_" + method)(*arguments)).encode()
 
@@ -80,13 +104,19 @@ class Radio:
         if param == "rssi":
             point = self._access_point()  # heard from the first beacon on, before the association is complete
             return round(point.rssi()) if point else 0
-        return self._state()
+        state = self._state()
+        if self.port != "esp32":
+            return state
+        return _ESP32[STAT_CONNECTING if state < STAT_IDLE and self._reconnects else state]
 
     def _on_scan(self):
         return [[ap.ssid, "", 6, round(ap.rssi()), 4, 0] for ap in self.access_points]
 
     def _on_config(self, param, settings):
-        return None
+        if "reconnects" in settings:
+            if self.port != "esp32":
+                raise ValueError("unknown config param")
+            self._reconnects = settings["reconnects"]
 
     def _on_ifconfig(self, settings):
         if self._state() != STAT_GOT_IP:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tagonode.config import board_buses
+from tagonode.virtual import ports
 from tagonode.virtual.bus import I2CBus
 from tagonode.virtual.chips.ads1115 import ADS1115
 from tagonode.virtual.chips.aht20 import AHT20
@@ -50,10 +52,9 @@ PARTS: dict[str, tuple[Callable, Callable]] = {
 # chips of which every specimen has its own trimming or serial number
 _SCATTERED = {"bme280", "bmp280", "scd4x", "sht4x"}
 
-# boards/<name>.py: the ADC channel (rp2: pin number) of the battery divider, and what it divides by
-_BATTERY = {"pico_w": (26, 2.0), "esp32": (34, 2.0)}
-_PORTS = {"pico_w": "rp2", "esp32": "esp32"}
-_NACK = {"rp2": 5, "esp32": 19}
+_BATTERY_RATIO = 2.0  # of the divider on the pin that the board's file calls "battery"
+_VSYS_RATIO = 3.0
+_WARMER = 8.0  # °C, the CPU than its surroundings
 
 
 def numbers(bus: str) -> list[int]:
@@ -85,33 +86,44 @@ def build_hardware(
     sensors: those of the config (driver, bus, address); networks: {ssid: password} in reach.
     """
     day = Day(seed)
-    port = _PORTS[board]
+    port = ports.chip_of(board)
+    chip_of_board = ports.CHIPS[port]
     start = time.monotonic()
     of_day = time.time()
 
     def now() -> float:
         return of_day + time.monotonic() - start
 
-    buses: dict[int, I2CBus] = {0: I2CBus(nack_errno=_NACK[port]), 1: I2CBus(nack_errno=_NACK[port])}
+    buses = {unit: I2CBus(nack_errno=chip_of_board.nack) for unit in range(chip_of_board.i2c)}
     for sensor in sensors:
         if sensor.driver in CHIPS and sensor.bus.startswith("i2c"):
             address = {} if sensor.address is None else {"address": sensor.address}
             specimen = {"seed": seed} if sensor.driver in _SCATTERED else {}
             chip = CHIPS[sensor.driver](day, now, **specimen, **address)
             buses[int(sensor.bus.removeprefix("i2c"))].chips.append(chip)
-    channel, ratio = _BATTERY[board]
-    adc = {channel: lambda: day.value("battery", now()) / ratio * 1e6}
+
+    def battery(ratio: float) -> Callable[[], float]:
+        return lambda: day.value("battery", now()) / ratio * 1e6
+
+    fixed = board_buses(board).fixed
+    adc = {numbers(fixed["battery"][0])[0]: battery(_BATTERY_RATIO)}
+    if "vsys" in fixed:
+        adc[ports.VSYS] = battery(_VSYS_RATIO)
     for sensor in sensors:
-        if sensor.driver == "analog" and sensor.bus.startswith("adc:"):
-            make = VOLTAGES[sensor.options.get("mode", "voltage")]
-            adc[numbers(sensor.bus)[0]] = make(day, now, **sensor.options).microvolts
+        if sensor.bus.startswith("adc:"):
+            if sensor.driver == "battery":
+                adc[numbers(sensor.bus)[0]] = battery(sensor.options.get("ratio", _BATTERY_RATIO))
+            elif sensor.driver == "analog":
+                make = VOLTAGES[sensor.options.get("mode", "voltage")]
+                adc[numbers(sensor.bus)[0]] = make(day, now, **sensor.options).microvolts
     points = [AccessPoint(ssid, key, lambda: day.value("rssi", now())) for ssid, key in networks.items()]
     hardware = Hardware(
-        radio=Radio(clock=time.monotonic, access_points=points, nameserver=nameserver),
+        radio=Radio(clock=time.monotonic, access_points=points, nameserver=nameserver, port=chip_of_board.port),
         i2c=buses,
         adc=adc,
         port=port,
         serial=serial,
+        celsius=lambda: day.value("temperature", now()) + _WARMER,
     )
     for index, sensor in enumerate(sensors):
         if sensor.driver in PARTS:

@@ -6,8 +6,8 @@ themselves live in the host process, outside the board's heap.
 
     request: u8 op, u8 unit, u16 length, payload        reply: i16 status, u16 length, payload
 
-Status 0 is success; a positive status is raised as OSError(status); a negative one is a success, and says that
-edges wait for interrupt handlers. All numbers are little-endian.
+Status 0 is success; a positive status is raised as OSError(status), or for VALUE_ERROR as ValueError(payload); a
+negative one is a success, and says that edges wait for interrupt handlers. All numbers are little-endian.
 """
 
 import struct
@@ -15,7 +15,7 @@ import sys
 
 I2C_TRANSFER = 1  # unit = bus; u8 address, u8 stop, u16 bytes to read, bytes to write -> bytes read
 I2C_SCAN = 2  # unit = bus -> one byte an address
-ADC_READ_UV = 3  # unit = channel -> u32 microvolts
+ADC_READ_UV = 3  # unit = pin -> u32 microvolts
 PIN_SET = 4  # unit = pin; u8 level
 PIN_GET = 5  # unit = pin -> u8 level
 WDT_START = 6  # u32 milliseconds
@@ -28,7 +28,7 @@ UNIQUE_ID = 12
 DEEPSLEEP = 13  # u32 milliseconds, does not return
 WIFI = 14  # JSON [method, arguments] -> JSON
 PORT = 15  # -> the MicroPython port's name: "rp2", "esp32"
-PIN_INIT = 16  # unit = pin; u8 mode -> u8: 1 when a part on it listens to pulses
+PIN_INIT = 16  # unit = pin; u8 mode, u8 alternate function -> u8: 1 when a part on it listens to pulses
 PIN_PULSES = 17  # unit = pin; u8 how many, u32 microseconds that the longest was high
 PIN_IRQ = 18  # unit = pin; u8 trigger, 0 for off
 PIN_EDGES = 19  # -> u8 pin, u8 level, u32 milliseconds ago, for each edge that waits
@@ -38,6 +38,17 @@ DHT_FRAME = 22  # unit = pin -> 5 bytes
 UART_ANY = 23  # -> u16 bytes waiting
 UART_READ = 24  # u16 bytes at most -> bytes
 UART_WRITE = 25  # bytes
+PIN_MAKE = 26  # unit = pin
+ADC_MAKE = 27  # unit = pin, or with u8 1 a channel's number -> u8 pin
+I2C_MAKE = 28  # unit = bus; u8 scl, u8 sda, or nothing
+UART_MAKE = 29  # u8 tx, u8 rx
+IRQ = 30  # unit = 1 when interrupts are served
+MEM32 = 31  # u32 address -> u32
+RTC_MEMORY = 32  # unit = 1: bytes to keep; 0 -> bytes kept
+CPU_TEMPERATURE = 33  # -> i16 tenths of °C, how the port calls it
+BITSTREAM = 34  # unit = pin; bytes
+
+VALUE_ERROR = 1000
 
 _HEAD = "<BBH"
 _rx = None
@@ -70,6 +81,8 @@ def call(op: int, unit: int = 0, payload: bytes = b"") -> bytes:
     _tx.write(struct.pack(_HEAD, op, unit, len(payload)) + payload)
     status, length = struct.unpack("<hH", _read(4))
     data = _read(length) if length else b""
+    if status == VALUE_ERROR:
+        raise ValueError(data.decode())
     if status > 0:
         raise OSError(status)
     if status and interrupts:

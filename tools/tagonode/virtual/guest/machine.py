@@ -1,4 +1,7 @@
-"""`machine` for a virtual board: the names and signatures of the real module, wired to the backplane."""
+"""`machine` for a virtual board: the names and signatures of the real module, wired to the backplane.
+
+It has the numbers of rp2 and the names of all ports, until shape.py makes it one port's.
+"""
 
 import struct
 
@@ -12,30 +15,36 @@ SOFT_RESET = 5
 
 _LOADED_WHEN_USED = {"UART": "uart", "dht_readinto": "dht"}
 _DATETIME = "<8H"
-_WDT_MAX_MS = 8388  # RP2040 datasheet 4.7: a 24-bit counter that loses two counts a microsecond
+_PINS_OF_THE_RADIO = {"LED": 254, "WL_GPIO0": 254, "WL_GPIO1": 252, "WL_GPIO2": 253}
 
 
 class Pin:
     IN = 0
     OUT = 1
     OPEN_DRAIN = 2
+    ALT = 3
     PULL_UP = 1
     PULL_DOWN = 2
     IRQ_FALLING = 4
     IRQ_RISING = 8
 
-    def __init__(self, id, mode=-1, pull=-1, *, value=None):
-        # "LED" and the other pins behind a Pico W's radio have names; the wires have numbers
-        self._unit = {"LED": 254, "WL_GPIO2": 253}.get(id, id)
+    def __init__(self, id, mode=-1, pull=-1, *, value=None, alt=0):
+        if isinstance(id, Pin):
+            id = id._unit
+        # pins behind a Pico W's radio have names; the wires have numbers
+        self._unit = _PINS_OF_THE_RADIO.get(id, id)
         self._pulses = None  # pulses.Pulses, when a part listens to them
-        if value is not None:
-            self.value(value)
+        backplane.call(backplane.PIN_MAKE, 255 if isinstance(self._unit, str) else self._unit)
+        if mode != -1 or value is not None:
+            self.init(mode, pull, value=value, alt=alt)
 
-    def init(self, mode=-1, pull=-1, *, value=None):
-        if backplane.call(backplane.PIN_INIT, self._unit, bytes((mode & 0xFF,)))[0] and mode == self.OUT:
-            import pulses
+    def init(self, mode=-1, pull=-1, *, value=None, alt=0):
+        if mode != -1:
+            told = bytes((mode, alt))
+            if backplane.call(backplane.PIN_INIT, self._unit, told)[0] and mode == self.OUT:
+                import pulses
 
-            self._pulses = pulses.Pulses(self._unit)
+                self._pulses = pulses.Pulses(self._unit)
         if value is not None:
             self.value(value)
 
@@ -66,6 +75,8 @@ class Pin:
 class I2C:
     def __init__(self, id=0, *, scl=None, sda=None, freq=400000, timeout=50000):
         self._unit = id
+        pins = b"" if scl is None else bytes((scl._unit, sda._unit))
+        backplane.call(backplane.I2C_MAKE, id, pins)
 
     def _transfer(self, address, data, length, stop=True):
         head = struct.pack("<BBH", address, stop, length)
@@ -107,19 +118,26 @@ class ADC:
     CORE_TEMP = 4
 
     def __init__(self, id, *, atten=None):
-        self._unit = id._unit if isinstance(id, Pin) else id
+        if atten is not None and not hasattr(ADC, "ATTN_11DB"):
+            raise TypeError("function doesn't take keyword arguments")
+        channel = not isinstance(id, Pin)
+        self._unit = backplane.call(backplane.ADC_MAKE, id if channel else id._unit, bytes((channel,)))[0]
+        # what it can measure; rp2 has no attenuator, and needs none
+        self._full_uv = (1100000, 1500000, 2200000, 3300000)[3 if not hasattr(ADC, "ATTN_11DB") else atten or 0]
 
     def read_uv(self):
-        return struct.unpack("<I", backplane.call(backplane.ADC_READ_UV, self._unit))[0]
+        return min(self._full_uv, struct.unpack("<I", backplane.call(backplane.ADC_READ_UV, self._unit))[0])
 
     def read_u16(self):
-        return min(65535, self.read_uv() * 65535 // 3300000)
+        bits = min(4095, _read_uv(self) * 4096 // self._full_uv)
+        return bits << 4 | bits >> 8
+
+
+_read_uv = ADC.read_uv
 
 
 class WDT:
     def __init__(self, id=0, timeout=5000):
-        if backplane.call(backplane.PORT) == b"rp2" and timeout > _WDT_MAX_MS:
-            raise ValueError("timeout exceeds " + str(_WDT_MAX_MS))
         backplane.call(backplane.WDT_START, 0, struct.pack("<I", timeout))
 
     def feed(self):
@@ -136,6 +154,36 @@ class RTC:
             return struct.unpack(_DATETIME, backplane.call(backplane.RTC_GET))
         backplane.call(backplane.RTC_SET, 0, struct.pack(_DATETIME, *new))
         return None
+
+    def memory(self, data=None):
+        if data is None:
+            return backplane.call(backplane.RTC_MEMORY)
+        backplane.call(backplane.RTC_MEMORY, 1, bytes(data))
+        return None
+
+
+_memory = RTC.memory
+
+
+class _Registers:
+    def __getitem__(self, address):
+        return struct.unpack("<I", backplane.call(backplane.MEM32, 0, struct.pack("<I", address)))[0]
+
+
+mem32 = _Registers()
+
+
+def disable_irq():
+    backplane.call(backplane.IRQ, 0)
+    return 1
+
+
+def enable_irq(state):
+    backplane.call(backplane.IRQ, state)
+
+
+def bitstream(pin, encoding, timing, data):
+    backplane.call(backplane.BITSTREAM, pin._unit, bytes(data))
 
 
 def reset():

@@ -13,9 +13,13 @@ backplane.attach(int(sys.argv[1]), int(sys.argv[2]))
 import flash  # noqa: E402
 import machine  # noqa: E402, F401 - loaded from here, before the search path becomes the board's
 import network  # noqa: E402, F401
+import shape  # noqa: E402
+
+shape.shape()
+del shape, sys.modules["shape"]
 
 # What a board's firmware has in ROM, where it takes no heap until somebody wants it.
-_IN_FIRMWARE = ("onewire", "_onewire", "ds18x20", "dht", "uart", "pulses")
+_IN_FIRMWARE = ("onewire", "_onewire", "ds18x20", "dht", "uart", "pulses", "esp32")
 _folder = sys.path[1]
 _import = builtins.__import__
 

@@ -6,8 +6,9 @@ import backplane
 
 
 class UART:
-    def __init__(self, id, baudrate=9600, bits=8, parity=None, stop=1, **wires):
+    def __init__(self, id, baudrate=9600, bits=8, parity=None, stop=1, tx=None, rx=None, **others):
         self._unit = id
+        backplane.call(backplane.UART_MAKE, id, b"" if tx is None else bytes((tx._unit, rx._unit)))
 
     def init(self, baudrate=9600, bits=8, parity=None, stop=1, **wires):
         pass
