@@ -100,6 +100,7 @@ ANSWERS = [
     (429, "", THROTTLED, "HTTP 429"),
     (200, form_a("Too many requests (Retry-After: 8)"), THROTTLED, ""),
     (408, "", UNAVAILABLE, "HTTP 408"),
+    (408, form_a("Request timeout"), UNAVAILABLE, "Request timeout"),
     (425, "", UNAVAILABLE, "HTTP 425"),
     (500, HTML, UNAVAILABLE, "HTTP 500"),
     (500, form_a("Internal error"), UNAVAILABLE, "Internal error"),

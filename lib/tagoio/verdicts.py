@@ -126,7 +126,7 @@ def judge(status: int, header, body, secret: str = None):
     if status in (502, 504):
         # A gateway speaks for a server behind it, which may have stored the batch.
         return AMBIGUOUS, detail, None
-    if status >= 500 or status in (408, 425):
+    if status >= 500 or status == 408:
         return UNAVAILABLE, detail, wait
     verdict = None
     if status in (401, 403):
