@@ -22,8 +22,13 @@ from typing import IO
 from tagonode.virtual import image
 from tagonode.virtual.backplane import Backplane, WiresCut
 from tagonode.virtual.hardware import BoardReset, Hardware
+from tagonode.virtual.terminal import Terminal
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+
+# What the fakes keep of the interpreter's heap, where a board has its machine, network and flash driver in firmware:
+# it comes on top of the board's own. host_tests/test_virtual_heap.py measures it.
+FAKES_KIB = 28
 
 _PR_SET_PDEATHSIG = 1
 
@@ -49,6 +54,10 @@ _prctl = _libc_prctl()
 def _in_the_child() -> None:
     # Ctrl-C at the terminal goes to the whole process group, and is meant for the command, not for the boards
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    _die_with_the_parent()
+
+
+def _die_with_the_parent() -> None:
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -58,6 +67,8 @@ class VirtualBoard:
 
     geometry: image.Geometry of the flash; guest_path: folder with the compiled guest modules;
     on_line(text): every line the board prints; on_boot(cause): before each start after the first.
+    terminal: its serial port, which whoever made it closes; with one, the board comes to a prompt after main.py, as
+    boards do, and its process has a group of its own, so that Ctrl-C reaches it from its terminal alone.
     """
 
     def __init__(
@@ -69,6 +80,7 @@ class VirtualBoard:
         guest_path: Path,
         on_line: Callable[[str], None] = print,
         on_boot: Callable[[int], None] = lambda cause: None,
+        terminal: Terminal | None = None,
     ):
         self.image_path = Path(image_path)
         self.geometry = geometry
@@ -77,12 +89,18 @@ class VirtualBoard:
         self.guest_path = guest_path
         self.on_line = on_line
         self.on_boot = on_boot
+        self.terminal = terminal
         self.boots = 0
         self.halted = threading.Event()  # the board's program ended, or its power is off
         self.failure: BaseException | None = None
         self._power = threading.Event()
         self._process: subprocess.Popen | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> str | None:
+        """Path of the serial port to connect to, when it has a terminal."""
+        return self.terminal.port if self.terminal else None
 
     def power_on(self) -> None:
         """Cold start, in a thread of its own; returns at once."""
@@ -112,44 +130,63 @@ class VirtualBoard:
                     time.sleep(pause)
                 if cause != SOFT_RESET or self.hardware.chip.port != "rp2":
                     self.hardware.reset_cause = cause  # rp2 knows of its watchdog's resets alone
-                self.hardware.cpu_reset()
+                self._reset(cause)
                 self.on_boot(cause)
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for the board
             self.failure = error
         finally:
             self.halted.set()
 
+    def _reset(self, cause: int) -> None:
+        if cause == SOFT_RESET:
+            self.hardware.soft_reset()
+        else:
+            self.hardware.cpu_reset()
+        if self.terminal and cause == SOFT_RESET:
+            self.terminal.soft_reset()
+        elif self.terminal:
+            self.terminal.hard_reset()
+
     def _boot(self) -> tuple[int | None, float]:
         """One life of the process. Returns why it ended as a reset cause, None for the program's own end."""
         from_guest, guest_tx = os.pipe()
         guest_rx, to_guest = os.pipe()
+        terminal = self.terminal
+        prompt = "" if terminal is None else "raw" if terminal.raw else "friendly"
         arguments = [
             interpreter(),
+            *(["-i"] if terminal else []),
             "-X",
-            f"heapsize={self.heap_kib}K",
-            "-m",
-            "power_on",
+            f"heapsize={self.heap_kib + FAKES_KIB}K",
+            "-c",
+            "import power_on; power_on.start(globals())",
             str(guest_rx),
             str(guest_tx),
             str(self.image_path),
             str(self.geometry.blocks),
             str(self.geometry.prog),
+            prompt,
         ]
+        environment = {**os.environ, "MICROPYPATH": str(self.guest_path)}
+        environment.pop("HOME", None)  # where the prompt would keep its history
         self.boots += 1
         process = self._process = subprocess.Popen(
             arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if terminal else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(guest_rx, guest_tx),
-            env={**os.environ, "MICROPYPATH": str(self.guest_path)},
-            preexec_fn=_in_the_child,
+            env=environment,
+            preexec_fn=_die_with_the_parent if terminal else _in_the_child,
+            process_group=0 if terminal else None,
         )
         os.close(guest_rx)
         os.close(guest_tx)
         assert process.stdout is not None  # a pipe was asked for
         console = process.stdout
         wires = Backplane(self.hardware, from_guest, to_guest)
+        if terminal:
+            terminal.connect(process)
         if not self._power.is_set():
             process.kill()
         try:
@@ -158,18 +195,21 @@ class VirtualBoard:
             process.kill()
             process.wait()
             console.close()
+            if process.stdin is not None:
+                process.stdin.close()
             wires.close()
             self._process = None
 
-    def _attend(
-        self, process: subprocess.Popen, console: IO[bytes], wires: Backplane
-    ) -> tuple[int | None, float]:
+    def _attend(self, process: subprocess.Popen, console: IO[bytes], wires: Backplane) -> tuple[int | None, float]:
         os.set_blocking(console.fileno(), False)
         pending = b""
         open_ends = 2
+        started = False
         with selectors.DefaultSelector() as selector:
             selector.register(wires.rx_fd, selectors.EVENT_READ)
             selector.register(console.fileno(), selectors.EVENT_READ)
+            if self.terminal:
+                selector.register(self.terminal.fd, selectors.EVENT_READ)
             while open_ends:
                 for key, _ in selector.select(self._until_bite()):
                     if key.fd == console.fileno():
@@ -177,12 +217,18 @@ class VirtualBoard:
                         if data == b"":
                             selector.unregister(console.fileno())
                             open_ends -= 1
+                        if self.terminal and data:
+                            self.terminal.printed(data)
                         *lines, pending = (pending + (data or b"")).split(b"\n")
                         for line in lines:
                             self.on_line(line.decode("utf-8", "replace").rstrip("\r"))
                         continue
+                    if self.terminal and key.fd == self.terminal.fd:
+                        self.terminal.typed()
+                        continue
                     try:
                         wires.serve_one()
+                        started = True
                     except WiresCut:
                         selector.unregister(wires.rx_fd)
                         open_ends -= 1
@@ -195,6 +241,9 @@ class VirtualBoard:
         if pending:
             self.on_line(pending.decode("utf-8", "replace"))
         status = process.wait()
+        if self.terminal and started and self._power.is_set():
+            # Ctrl-D at the prompt ends the interpreter as a soft reset does; a crash takes the whole board
+            return (HARD_RESET if status < 0 else SOFT_RESET), 0
         if status == 0 or not self._power.is_set():
             return None, 0
         # the program ended in an error that it did not catch: a real board would sit at its prompt for ever,
