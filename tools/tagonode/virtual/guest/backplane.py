@@ -13,6 +13,7 @@ negative one is a success, and says that edges wait for interrupt handlers. All 
 import struct
 import sys
 
+SYNC = 0  # bytes -> the same
 I2C_TRANSFER = 1  # unit = bus; u8 address, u8 stop, u16 bytes to read, bytes to write -> bytes read
 I2C_SCAN = 2  # unit = bus -> one byte an address
 ADC_READ_UV = 3  # unit = pin -> u32 microvolts
@@ -53,6 +54,7 @@ VALUE_ERROR = 1000
 _HEAD = "<BBH"
 _rx = None
 _tx = None
+_whole = True  # no call has been interrupted
 interrupts = None  # called, with nothing, when edges wait
 reading = None  # called with a pin's number before it is read
 
@@ -78,9 +80,16 @@ def _read(length):
 
 def call(op: int, unit: int = 0, payload: bytes = b"") -> bytes:
     """One transfer. Returns the reply's payload; raises OSError(status) for what the hardware refuses."""
+    global _whole
+    if not _whole:
+        import resync
+
+        resync.resync(_tx, _read)
+    _whole = False
     _tx.write(struct.pack(_HEAD, op, unit, len(payload)) + payload)
     status, length = struct.unpack("<hH", _read(4))
     data = _read(length) if length else b""
+    _whole = True
     if status == VALUE_ERROR:
         raise ValueError(data.decode())
     if status > 0:

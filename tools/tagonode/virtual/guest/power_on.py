@@ -1,6 +1,9 @@
 """What happens between power-on and boot.py: wires, flash, search path; then the board's own files run.
 
-micropython -X heapsize=N -m power_on RX_FD TX_FD IMAGE BLOCKS PROG
+micropython -X heapsize=N -c "import power_on; power_on.start(globals())" RX_FD TX_FD IMAGE BLOCKS PROG PROMPT
+
+PROMPT: "" for a board without a terminal, whose process ends with main.py; "friendly" or "raw" (which skips main.py)
+for the prompt that comes after it, given by the interpreter's option -i.
 """
 
 import builtins
@@ -19,7 +22,7 @@ shape.shape()
 del shape, sys.modules["shape"]
 
 # What a board's firmware has in ROM, where it takes no heap until somebody wants it.
-_IN_FIRMWARE = ("onewire", "_onewire", "ds18x20", "dht", "uart", "pulses", "esp32")
+_IN_FIRMWARE = ("onewire", "_onewire", "ds18x20", "dht", "uart", "pulses", "esp32", "resync")
 _folder = sys.path[1]
 _import = builtins.__import__
 
@@ -43,14 +46,29 @@ flash.mount_root(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
 builtins.__import__ = _import_from_firmware
 
 
-def _run(name):
+def _run(name, names):
     try:
         with open(name) as file:
             source = file.read()
     except OSError:
         return
-    exec(compile(source, name, "exec"), {"__name__": "__main__"})
+    exec(compile(source, name, "exec"), names)
 
 
-_run("boot.py")
-_run("main.py")
+def start(names):
+    """Run boot.py and main.py with these globals, which are the prompt's, too."""
+    prompt = sys.argv[6]
+    names.clear()
+    names["__name__"] = "__main__"
+    try:
+        _run("boot.py", names)
+        if prompt != "raw":
+            _run("main.py", names)
+    except SystemExit:
+        if not prompt:
+            raise
+        machine.soft_reset()
+    except BaseException as error:  # noqa: BLE001 - what a board does with it: print it, and come to the prompt
+        if not prompt:
+            raise
+        sys.print_exception(error)
