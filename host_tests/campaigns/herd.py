@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console
@@ -28,7 +29,7 @@ from tagonode.cloud.limits import DATA_ROUTES, Window
 from tagonode.simulate import Node, Options, Simulation
 
 TENTHS = 10
-LONGEST_S = 600  # for the slowest machine
+LONGEST_S = 240  # for each part of a scenario, on the slowest machine
 NODE = {
     "board": "pico_w",
     "wifi": {"networks": ["field"]},
@@ -82,7 +83,7 @@ class _Play(Simulation):
         self._herd = herd
         self._cloud = cloud
         self._silent: set[str] = set()
-        self.last_words: list[str] = []  # of nodes that stood still before their time
+        self.last_words: list[str] = []  # of nodes that did not do what was waited for
 
     def _line_taker(self, node: Node):
         take = super()._line_taker(node)
@@ -95,31 +96,31 @@ class _Play(Simulation):
         return watching
 
     def _watch(self) -> None:
-        deadline = time.monotonic() + LONGEST_S
-
-        def until(reached) -> bool:
-            while not reached():
-                dead = [node for node in self.nodes if node.dead]
-                if dead or time.monotonic() > deadline:
-                    self.last_words = [f"{node.name}: {(node.console or ['silent'])[-1]}" for node in dead]
-                    return False
-                time.sleep(0.1)
-            return True
-
-        if not until(self._all_heard):
+        names = {self._cloud.device(node.settings["tagoio.token"]).id: node.name for node in self.nodes}
+        if not self._all("sends", lambda: {names[arrival.device] for arrival in self._cloud.limits.arrivals()}):
             return
         length = self._herd.window * 1000
         now = int(time.time() * 1000)
         self.begin = now - now % length + length
         end = (self.begin + self._herd.windows * length) / 1000
-        until(lambda: time.time() >= end)
+        time.sleep(max(0, end - time.time()))
         for node in self.nodes:
             node.board.hardware.i2c[0].stuck = True
-        until(lambda: len(self._silent) == len(self.nodes))
-        until(lambda: not any(node.count("queued") for node in self.nodes))
+        if self._all("notices that its sensor is silent", lambda: self._silent):
+            self._all("empties its queue", lambda: {node.name for node in self.nodes if not node.count("queued")})
 
-    def _all_heard(self) -> bool:
-        return len({arrival.device for arrival in self._cloud.limits.arrivals()}) == len(self.nodes)
+    def _all(self, what: str, done: Callable[[], set[str]]) -> bool:
+        """Wait until done() has the names of all nodes. False when that takes too long or a node stands still."""
+        deadline = time.monotonic() + LONGEST_S
+        while len(ready := done()) < len(self.nodes):
+            missing = [node for node in self.nodes if node.name not in ready]
+            dead = [node for node in missing if node.dead]
+            if dead or time.monotonic() > deadline:
+                for node in dead or missing:
+                    self.last_words.append(f"{node.name} never {what}: {(node.console or ['it said nothing'])[-1]}")
+                return False
+            time.sleep(0.2)
+        return True
 
 
 @dataclass
