@@ -117,6 +117,8 @@ class Chips:
             return self.slept_ms
         elif method == "pins":
             return {str(pin): level for pin, level in self.hardware.pins.items()}
+        elif method == "interrupts":
+            return self.hardware.interrupts
         elif method == "cause":
             self.hardware.reset_cause = arguments[0]
         elif method == "celsius":

@@ -186,6 +186,10 @@ class Chips:
         """What the board has set a pin to, None when it has not."""
         return ask(self._control, "pins").get(str(number))
 
+    def interrupts(self):
+        """Whether the board serves interrupts."""
+        return ask(self._control, "interrupts")
+
     def cause(self, number):
         """Why the board started: a number of virtual/ports.py."""
         ask(self._control, "cause", number)

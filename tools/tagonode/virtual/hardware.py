@@ -53,6 +53,7 @@ class Hardware:
     watchdog_s: float | None = None
     watchdog_deadline: float | None = None
     longest_unfed_s: float = 0.0
+    interrupts: bool = True  # whether the CPU serves them
     _rtc: tuple[float, float] | None = None
     _last_feed: float = 0.0
     _listened: dict[int, int] = field(default_factory=dict)  # {pin: trigger of its interrupt}
@@ -61,7 +62,6 @@ class Hardware:
     _i2c_pins: dict[int, tuple[int, int]] = field(default_factory=dict)  # {bus: (scl, sda)} since it was made
     _detached: set[int] = field(default_factory=set)  # buses whose pins were made something else since then
     _rtc_memory: bytes = b""
-    _interrupts: bool = True
 
     def power_on(self) -> None:
         """Cold start: the RTC forgets, every chip is in its power-on state."""
@@ -83,7 +83,7 @@ class Hardware:
         """The interpreter starts anew: the radio is down, pins are as at power-on; the watchdog goes on."""
         for state in (self.pins, self._modes, self._i2c_pins, self._detached):
             state.clear()
-        self._interrupts = True
+        self.interrupts = True
         self._listened.clear()
         self._edges.clear()
         self.radio.power_off()
@@ -164,11 +164,11 @@ class Hardware:
         """A Pico W's radio is spoken to by interrupts: who takes one of its pins while they may come breaks it."""
         if pin == ports.VSYS and self.chip.port == "rp2":
             self.radio.has_its_pins = False
-            self.radio.broken = self.radio.broken or self._interrupts
+            self.radio.broken = self.radio.broken or self.interrupts
 
     def _irq(self, unit: int, payload: bytes) -> None:
-        self._interrupts = bool(unit)
-        self.radio.broken = self.radio.broken or self._interrupts and not self.radio.has_its_pins
+        self.interrupts = bool(unit)
+        self.radio.broken = self.radio.broken or self.interrupts and not self.radio.has_its_pins
 
     def _pin_set(self, unit: int, payload: bytes) -> None:
         before, level = self.pins.get(unit, 1), payload[0]

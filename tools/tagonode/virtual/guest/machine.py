@@ -66,10 +66,12 @@ class Pin:
     def off(self):
         self.value(0)
 
-    def irq(self, handler=None, trigger=IRQ_FALLING | IRQ_RISING, *, priority=1, wake=None, hard=False):
+    def irq(self, handler=None, trigger=None, *, hard=None):
+        if hard is not None and not hasattr(Pin, "ALT"):
+            raise TypeError("unexpected keyword argument 'hard'")  # esp32
         import pulses
 
-        pulses.irq(self, self._unit, handler, trigger)
+        pulses.irq(self, self._unit, handler, self.IRQ_FALLING | self.IRQ_RISING if trigger is None else trigger)
 
 
 class I2C:

@@ -25,7 +25,7 @@ def shape():
     _give(adc, esp32, ATTN_0DB=0, ATTN_2_5DB=1, ATTN_6DB=2, ATTN_11DB=3)
     _give(adc, not rp2, read_uv=machine._read_uv)
     _give(adc, rp2, CORE_TEMP=4)
-    _give(pin, rp2, ALT=3)
+    _give(pin, not esp32, ALT=3)
     if esp32:
         _give(pin, True, IN=1, OUT=3, OPEN_DRAIN=7, PULL_UP=2, PULL_DOWN=1, IRQ_FALLING=2, IRQ_RISING=1)
         _give(network, True, STAT_IDLE=1000, STAT_CONNECTING=1001, STAT_GOT_IP=1010)
