@@ -520,14 +520,14 @@ POISON = (
     Fault(
         "a refused reading at each position",
         ((REJECTED, "invalid value"),),
-        answer=refusing(at_each_position(12)),
-        times=12,
+        answer=refusing(at_each_position(8)),
+        times=8,
         cured=True,
     ),
     Fault(
         "a channel that is refused",
-        ((REJECTED, "humidity has an invalid value"),),
-        answer=refusing(some(lambda sample, variable: variable == "humidity")),
+        ((REJECTED, "rssi has an invalid value"),),
+        answer=refusing(some(lambda sample, variable: variable == "rssi")),
         times=3,
         cured=True,
     ),
@@ -542,7 +542,7 @@ POISON = (
         "the first and the last reading",
         ((REJECTED, "the same"),),
         answer=refusing(
-            some(lambda sample, variable: (sample, variable) in ((0, "temperature"), (3, "pressure"))),
+            some(lambda sample, variable: (sample, variable) in ((0, "battery"), (3, "rssi"))),
             "the same of both",
         ),
         times=2,
@@ -556,18 +556,18 @@ POISON = (
     ),
 )
 SIZES = (
-    Fault("bodies of 600 bytes at most", ((TOO_LARGE, "Payload Too Large"),), answer=larger_than(600), cured=True),
+    Fault("bodies of 300 bytes at most", ((TOO_LARGE, "Payload Too Large"),), answer=larger_than(300), cured=True),
     Fault(
-        "bodies of 250 bytes at most",
+        "bodies of 150 bytes at most",
         ((TOO_LARGE, "Payload Too Large"),),
-        answer=larger_than(250),
+        answer=larger_than(150),
         cured=True,
         fresh=True,
     ),
     Fault(
-        "bodies of 600 bytes, by HTML",
+        "bodies of 300 bytes, by HTML",
         ((TOO_LARGE, "HTTP 413"),),
-        answer=larger_than(600, answer(413, PORTAL, close=True)),
+        answer=larger_than(300, answer(413, PORTAL, close=True)),
         cured=True,
         fresh=True,
     ),
@@ -717,7 +717,7 @@ CLASSES: dict[str, tuple[Fault, ...]] = {
 }
 # of a board that one class is played on; see hostile/rig.py
 SETTINGS: dict[str, dict[str, dict]] = {
-    "answer cut": {"sample": {"every": 0.025}, "upload": {"every": 0, "window": 0.1}},
+    "answer cut": {"sample": {"every": 0.04}, "upload": {"every": 0, "window": 0.1}},
     "poison": {"upload": {"every": 0.25}},
 }
 

@@ -93,5 +93,8 @@ def test_what_a_node_must_not_send_is_refused_and_noted(
 
 def test_another_token_is_refused_and_noted(device: TagoIO) -> None:
     assert ask(device, "GET", "/info")[0] == 200
-    assert ask(device, "GET", "/info", token="not-this-1") == (401, {"status": False, "message": "Authorization denied"})
+    assert ask(device, "GET", "/info", token="not-this-1") == (
+        401,
+        {"status": False, "message": "Authorization denied"},
+    )
     assert len(device.complaints) == 1
