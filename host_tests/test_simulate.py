@@ -17,6 +17,8 @@ import libfaketime
 import pytest
 from foreign_server import foreign_server
 from harness import commands
+from tagonode import places, simulate
+from tagonode.virtual import image, ports
 
 TAGONODE = Path(sys.executable).parent / "tagonode"
 TOKEN = "0c0ffee0-1234-4567-89ab-feedfacebeef"
@@ -42,9 +44,42 @@ def test_readings_reach_the_local_tagoio():
     assert result["bytes_up"] > 100 * 83 and result["bytes_down"] > 1000
 
 
-def test_each_board_runs(tmp_path):
-    status, result, said = run("--board", "esp32", "--samples", 5, *FAST)
-    assert (status, result["acknowledged"]) == (0, 25), said
+@pytest.fixture(scope="module")
+def six_boards():
+    """All boards at once, since they sleep most of the time: {name: its running command}."""
+    options = ("--samples", "100", "--sample-every", "0.08", "--upload-every", "0.5", "--json")
+    running = {
+        board: subprocess.Popen(
+            [str(TAGONODE), "simulate", "--board", board, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for board in places.boards()
+    }
+    yield running
+    for process in running.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("board", places.boards())
+def test_each_board_runs_the_default_config(six_boards, board):
+    """In its own heap, on its own flash, on fakes of its own port."""
+    out, err = six_boards[board].communicate(timeout=120)
+    commands.show(out, err)
+    result = json.loads(out.splitlines()[-1])
+    assert six_boards[board].returncode == 0
+    assert (result["samples"], result["boots"]) == (100, 1)
+    # battery and RSSI in every sample; the BME280 takes longer than some of these
+    assert result["acknowledged"] == result["readings"] > 200
+    assert result["heap_kib"] == simulate.HEAP_KIB[board]
+    assert "sampler" not in (result["last_error"] or "")
+
+
+def test_every_board_has_a_heap_and_a_flash():
+    assert set(places.boards()) == set(simulate.HEAP_KIB) == set(image.GEOMETRIES)
+    assert {ports.chip_of(board) for board in places.boards()} == set(ports.CHIPS)
 
 
 def test_several_nodes_keep_their_books_apart():

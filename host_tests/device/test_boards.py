@@ -241,6 +241,42 @@ def test_a_bus_that_is_shorted_is_given_up_soon(board, chips):
     assert module.bus("i2c0").scan() == [0x76]
 
 
+class Spooled:
+    """In the place of a spool: keeps the readings of each sample."""
+
+    def __init__(self):
+        self.samples = []
+
+    def append(self, values, time=None, mono=0):
+        self.samples.append(list(values))
+
+
+@on(("pico_w", "esp32"))
+async def test_a_sampler_loses_a_sample_to_a_stuck_bus_and_goes_on(board, chips):
+    from agentworld import Console
+
+    from agent.clock import Clock
+    from agent.log import Log
+    from agent.sampler import Sampler, Sensor
+    from agent.supervisor import Pulse
+    from drivers.bme280 import BME280
+
+    console, spool = Console(), Spooled()
+    log = Log("info", console)
+    rows = (("t", "°C", 2), ("h", "%", 2), ("p", "hPa", 2))
+    sensor = Sensor("bme280", BME280, load(board), "i2c0", None, rows)
+
+    def committed(urgent):
+        if len(spool.samples) == 2:
+            chips.bus("hold_sda")
+
+    clock = Clock(1767225600, lambda second: None, log)
+    await Sampler([sensor], spool, clock, 120, 5, 0, log, committed).run(Pulse("sampler"))
+    assert len(spool.samples) == 5 and not [sample for sample in spool.samples if None in sample]
+    assert console.text().count("; bus freed") == 1, console.text()
+    assert console.text().count("bme280 works again") == 1
+
+
 @pytest.mark.parametrize("name", ("uart1", "battery", "wifi", "pin:gp3", "i2c7", "i2c", "nonesuch"))
 @on_each_board()
 def test_only_a_bus_can_be_stuck(board, chips, name):
