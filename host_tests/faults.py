@@ -629,8 +629,9 @@ THROTTLING = (
 SERVER = (
     *(
         refused(f"{status}", UNAVAILABLE, "Internal", failure(status, "Internal trouble"), times=3)
-        for status in (500, 503, 507, 408, 425)
+        for status in (500, 503, 507, 408)
     ),
+    refused("425 page", UNAVAILABLE, "HTTP 425", answer(425, PORTAL), times=3),
     refused("500 page", UNAVAILABLE, "HTTP 500", answer(500, PORTAL, close=True), times=3),
     refused("503 without a body", UNAVAILABLE, "HTTP 503", answer(503, ""), times=3),
     Fault("502", ((AMBIGUOUS, "HTTP 502"), (UNAVAILABLE, "HTTP 502")), answer=always(answer(502, PORTAL)), times=3),
