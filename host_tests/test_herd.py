@@ -4,7 +4,8 @@ import pytest
 from campaigns.herd import Herd, Outcome
 from tagonode.cloud.limits import Window
 
-# half of the nodes are refused in each window, and come back in the next
+# Half of the nodes are refused in each window, and come back in the next. That their waits have jitter is seen in the
+# campaign and in virtual time: in so short a window, the whole seconds of Retry-After spread them as well.
 SLICE = Herd("slice", limit=25, nodes=50, window=5, windows=2)
 
 
@@ -55,7 +56,7 @@ def test_what_fails(changes, problem):
     assert (f"FAILED {problem}" in outcome.report()) == bool(problem)
 
 
-@pytest.mark.parametrize(("nodes", "crowded"), [(10, 9.9), (50, 5), (200, 3), (1000, 3)])
+@pytest.mark.parametrize(("nodes", "crowded"), [(10, 5.9), (50, 4), (200, 3), (1000, 3)])
 def test_how_much_is_a_crowd(nodes, crowded):
     assert Herd("x", limit=1, nodes=nodes).crowded == pytest.approx(crowded, abs=0.1)
 
