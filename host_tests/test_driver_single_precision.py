@@ -1,7 +1,9 @@
 """Compensation formulas as boards compute them, in single precision, against double precision."""
 
+import math
+
 import pytest
-from drivers import ads1115, bme280, bmp280, ina219, max17048, scd4x
+from drivers import ads1115, analog, bme280, bmp280, dht22, ds18b20, hx711, ina219, max17048, scd4x
 from harness.single import Int, Single
 from tagonode.virtual.chips import bme280 as chips
 
@@ -81,6 +83,54 @@ def test_max17048():
         assert isinstance(volts, Single)
         assert abs(float(volts) - exact[0]) <= 0.0000003
         assert float(percent) == exact[1]
+
+
+def test_thermistor(monkeypatch):
+    """At most 0.00015 °C, by either formula: 1/T has seven digits, and T is three hundred times them."""
+    coefficients = 1.129148e-3, 2.34125e-4, 8.76741e-8
+    exact = {}
+    for ohms in range(300, 400000, 1700):
+        exact[ohms] = analog.by_beta(ohms, 10000, 3950), analog.by_steinhart_hart(ohms, *coefficients)
+    monkeypatch.setattr(analog, "log", lambda x: Single(math.log(float(x))))
+    for ohms, expected in exact.items():
+        beta = analog.by_beta(Single(ohms), Single(10000), Single(3950))
+        steinhart_hart = analog.by_steinhart_hart(Single(ohms), *[Single(each) for each in coefficients])
+        assert isinstance(beta, Single) and isinstance(steinhart_hart, Single)
+        assert (float(beta), float(steinhart_hart)) == pytest.approx(expected, abs=0.00015)
+
+
+def test_resistance_and_moisture():
+    """At most 0.001 % of the resistance, and 0.00003 % of moisture."""
+    for millivolts in range(50, 3250, 7):
+        volts = millivolts / 1000
+        for high_side in (False, True):
+            single = analog.resistance(Single(volts), Single(3.3), Single(4700), high_side)
+            assert float(single) == pytest.approx(analog.resistance(volts, 3.3, 4700, high_side), rel=1e-5)
+    for millivolts in range(1300, 2800, 7):
+        single = analog.moisture(Single(millivolts / 1000), Single(2.8), Single(1.3))
+        assert float(single) == pytest.approx(analog.moisture(millivolts / 1000, 2.8, 1.3), abs=0.00003)
+
+
+def test_weight(monkeypatch):
+    """24 bits fit a float's 24: a gram of a hundred kilograms is there."""
+    sensor = hx711.HX711(None, offset=84213, scale=Single(21500.7))
+    for raw in (-8388607, -84213, 84214, 1000001, 8388606):
+        monkeypatch.setattr(sensor, "_shift", lambda raw=raw: Int(raw & 0xFFFFFF))
+        (weight,) = sensor._read()
+        assert isinstance(weight, Single)
+        assert float(weight) == pytest.approx((raw - 84213) / 21500.7, rel=2e-7)
+
+
+def test_fractions():
+    """Sixteenths are exact; tenths are the nearest there are."""
+    for raw in range(-880, 2001):
+        scratchpad = [Int(byte) for byte in (raw & 0xFF, raw >> 8 & 0xFF, 0, 0, 0x7F)]
+        if raw != 0x0550:
+            assert float(ds18b20.decode(scratchpad)) == raw / 16
+    for raw in range(801):
+        frame = [Int(byte) for byte in (2, 0x8C, raw >> 8, raw & 0xFF)]
+        celsius, percent = dht22.decode_dht22(frame)
+        assert (float(celsius), float(percent)) == (float(Single(raw / 10)), float(Single(65.2)))
 
 
 def test_single_rounds_each_operation():

@@ -66,6 +66,19 @@ def test_worked_examples_of_the_datasheet(raw, celsius):
     assert ds18b20.decode(bytes((raw & 0xFF, raw >> 8, 0, 0, 0x7F))) == celsius
 
 
+def test_says_what_is_wrong():
+    rig = make_rig().warm()
+    rig.bus.unplug()
+    rig.must_fail()
+    assert "DS18B20 " + ROM.hex() + ": nobody there: check data wire" in rig.said
+
+
+def test_bits_that_a_low_resolution_does_not_define():
+    for config, celsius in ((0x1F, 25.0), (0x3F, 25.25), (0x5F, 25.375), (0x7F, 25.4375)):
+        assert ds18b20.decode(bytes((0x97, 0x01, 0, 0, config))) == celsius
+    assert ds18b20.decode(b"\xff\xff\x00\x00\x1f") == -0.5
+
+
 def test_power_on_value_and_what_no_chip_measures():
     for raw in (0x0550, 0x07D1, 0xFC8F, 0x7FFF, 0x8000):
         with pytest.raises(SensorError, match="°C"):

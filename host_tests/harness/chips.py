@@ -26,7 +26,8 @@ _BUS = ("heal", "power_on", "unplug", "plug", "hold_sda", "nack_at", "lose_at", 
 class Chips:
     """Hardware with these chips, ready to be wired to a device.
 
-    chips: names of simulated chips, or dicts {"chip": name, "bus": 0, more for its constructor}.
+    chips: names of simulated chips, or dicts {"chip": name, "bus": 0, more for its constructor}; the bus of what is no
+    I2C is called as in a config: "onewire:gp22", "uart1".
     port: "rp2", "esp32" or another of ports.CHIPS. environment: values of Environment. adc: {pin: volts}.
     networks: {ssid: password}. nameserver: "address:port" that DHCP gives.
     """
@@ -45,12 +46,17 @@ class Chips:
         self.environment = Environment(**(environment or {}))
         self.resets: list[str] = []
         self.slept_ms: int | None = None
+        parts: list[tuple[str, str, dict]] = []
         buses = {unit: I2CBus(nack_errno=ports.CHIPS[port].nack) for unit in range(ports.CHIPS[port].i2c)}
         for chip in chips or ("bme280",):
             options = {"chip": chip} if isinstance(chip, str) else dict(chip)
             kind, unit = options.pop("chip"), options.pop("bus", 0)
+            if kind in wiring.PARTS:
+                parts.append((kind, unit, options))
+                continue
             if kind not in wiring.CHIPS:
-                raise ValueError(f"no simulated chip {kind!r}: there are {', '.join(wiring.CHIPS)}")
+                known = ", ".join((*wiring.CHIPS, *wiring.PARTS))
+                raise ValueError(f"no simulated chip {kind!r}: there are {known}")
             buses[unit].chips.append(wiring.CHIPS[kind](self.environment, time.monotonic, **options))
         self._volts = {int(channel): float(volts) for channel, volts in (adc or {}).items()}
         points = [AccessPoint(ssid, key) for ssid, key in (networks or {}).items()]
@@ -60,6 +66,8 @@ class Chips:
             adc={channel: lambda channel=channel: self._volts[channel] * 1e6 for channel in self._volts},
             port=port,
         )
+        for kind, bus, options in parts:
+            wiring.attach(self.hardware, kind, bus, self.environment, time.monotonic, **options)
 
     def __enter__(self) -> "Chips":
         # the ends of the device stay open here until it is over: it inherits copies
@@ -125,6 +133,8 @@ class Chips:
             self.hardware.celsius = lambda: arguments[0]
         elif method == "fed":
             return {"watchdog_s": self.hardware.watchdog_s, "longest_unfed_s": self.hardware.longest_unfed_s}
+        elif method == "wire":
+            return self._of_wire(*arguments)
         elif method in ("transfers", *_SWITCHES, *_BUS):
             bus = self.hardware.i2c[arguments[0]]
             if method == "transfers":
@@ -136,3 +146,14 @@ class Chips:
         else:
             raise ValueError(f"chips know nothing of {method!r}")
         return None
+
+    def _of_wire(self, bus: str, name: str, *arguments: Any) -> Any:
+        """Call a method of the wire, or of the first part on it; set a value of either when it is none."""
+        number = wiring.numbers(bus)[0]
+        wire = self.hardware.uarts[number] if bus.startswith("uart") else self.hardware.wires[number]
+        of = wire if hasattr(wire, name) else wire.parts[0]
+        if callable(getattr(of, name)):
+            return getattr(of, name)(*arguments)
+        if arguments:
+            setattr(of, name, arguments[0])
+        return getattr(of, name)

@@ -40,7 +40,7 @@ class DS18B20(Sensor):
     address: ROM code, as OneWire.scan() gives it, as text ("28ff641e8316034c") or as an int of those digits;
     None for the only one on the wire. resolution: 9 … 12 bits; 94 … 750 ms (page 3).
 
-    TH and TL, alarms to others, hold a mark that differs each time: it is gone when the supply was.
+    TH and TL, alarms to others, hold a mark: it is gone when the supply was.
     """
 
     CHANNELS = (("temperature", "°C"),)
@@ -52,7 +52,7 @@ class DS18B20(Sensor):
             raise ValueError("DS18B20: resolution is 9 … 12 bits")
         self._bus = bus
         self._address = address
-        self._settings = bytearray((0x55, 0xAA, resolution - 9 << 5 | 0x1F))
+        self._settings = bytes((0x5A, 0xA5, resolution - 9 << 5 | 0x1F))
         self._wait_ms = (750 >> 12 - resolution) + 10
         self._scratchpad = bytearray(9)
         self._rom = b""
@@ -85,8 +85,6 @@ class DS18B20(Sensor):
         if not self._ready:
             self._identify()
             self._ready = True
-        self._settings[0] ^= 0xFF
-        self._settings[1] ^= 0xFF
         self._command(_WRITE_SCRATCHPAD)
         self._bus.write(self._settings)
         self._command(_CONVERT_T)

@@ -174,6 +174,13 @@ class Chips:
         """Do heal, power_on, unplug, plug, hold_sda, nack_at, lose_at or flip_at to the bus: see virtual/bus.py."""
         ask(self._control, method, unit, *arguments)
 
+    def wire(self, bus, name, *arguments):
+        """A method, or a value to set, of the wire that a config calls so, or of the part on it: see virtual/wires.py.
+
+        wire("pin:gp14", "tip"), wire("onewire:gp22", "stuck", 0)
+        """
+        return ask(self._control, "wire", bus, name, *arguments)
+
     def resets(self):
         """Resets that the board asked for: "hard", "soft", "deepsleep"."""
         return ask(self._control, "resets")
@@ -199,5 +206,5 @@ class Chips:
         ask(self._control, "celsius", celsius)
 
     def watchdog(self):
-        """{"watchdog_s: None while it is off, "longest_unfed_s"}"""
+        """{"watchdog_s": None while it is off, "longest_unfed_s"}"""
         return ask(self._control, "fed")

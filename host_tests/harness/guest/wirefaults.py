@@ -240,6 +240,7 @@ def calls_out_of_order(make):
     rig.clock.sleep_ms(3000)
     rig.must_read()  # a start() whose result nobody fetched
     rig.rest()
+    rig.set_scene()
     rig.driver.start()
     try:
         rig.check_values(rig.driver.read())  # too early: true values, or an error

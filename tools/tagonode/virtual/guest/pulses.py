@@ -10,6 +10,8 @@ import time
 
 import backplane
 
+_LONG_US = 60  # a pulse that is meant, and not in a hurry
+
 _pulsing = []
 _handlers = {}  # pin number: (interrupt handler, its pin)
 _served = {}  # pin number: level at the edge whose handler runs
@@ -32,6 +34,8 @@ class Pulses:
             self._longest = max(self._longest, time.ticks_diff(time.ticks_us(), self._rose))
             self._count += 1
             self._rose = None
+            if self._longest > _LONG_US:
+                self.tell()
 
     def tell(self):
         if self._count:
