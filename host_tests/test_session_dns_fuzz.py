@@ -9,6 +9,7 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
+import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
@@ -30,6 +31,12 @@ address = st.ip_addresses(v=4).map(str)
 ident = st.integers(0, 65535)
 
 
+def chaos(owner):
+    """An A record of 4 bytes that is not the internet's."""
+    data = dns.rdata.GenericRdata(dns.rdataclass.HS, dns.rdatatype.A, b"\6\6\6\6")
+    return dns.rrset.from_rdata(owner + ".", 60, data)
+
+
 @st.composite
 def answers(draw):
     """(question's name, wire form, address or None, last alias): a chain of aliases with other records between."""
@@ -41,6 +48,9 @@ def answers(draw):
     if wanted is not None:
         rows.append((chain[-1], "A", wanted))
     for owner, kind, data in rows:
+        if draw(st.booleans()):
+            # another class, of which dnspython knows no addresses like ours
+            reply.answer.append(chaos(owner))
         if draw(st.booleans()):
             reply.answer.append(dns.rrset.from_text(owner + ".", 60, "IN", "AAAA", "2001:db8::1"))
         if draw(st.booleans()):
@@ -72,6 +82,12 @@ def test_dnspython_is_understood(made):
         assert said(wire, number, asked) == (None, last.lower())
     assert said(wire, number ^ 1, asked) is None
     assert said(wire, number, "x" + asked) is None
+    # a question is no answer, nor is what answers two questions, or none
+    assert said(wire[:2] + bytes((wire[2] & 0x7F,)) + wire[3:], number, asked) is None
+    for questions in (0, 2, 257):
+        assert said(wire[:4] + struct.pack(">H", questions) + wire[6:], number, asked) is None
+    for length in range(len(wire)):
+        check(said(wire[:length], number, asked))
 
 
 @given(name, ident)
@@ -85,9 +101,15 @@ def test_dnspython_understands(asked, number):
     assert (question.rdtype, question.rdclass) == (dns.rdatatype.A, dns.rdataclass.IN)
 
 
-@given(st.text(max_size=300))
+@given(
+    st.text(max_size=300)
+    | st.lists(st.text("ab\x1f \x7f", min_size=1, max_size=4), max_size=4).map(".".join)
+    | st.lists(st.integers(55, 64), min_size=1, max_size=5).map(lambda sizes: ".".join("x" * n for n in sizes))
+)
 @example("é.example")
 @example("a" * 64)
+@example(".".join(["a" * 49] * 5) + ".bcd")
+@example(".".join(["a" * 49] * 5) + ".bcde")
 @RELAXED
 def test_any_text_is_a_name_or_refused(text):
     try:
@@ -95,6 +117,7 @@ def test_any_text_is_a_name_or_refused(text):
     except ours.DnsError:
         return
     (question,) = dns.message.from_wire(wire).question
+    assert len(text) <= 253 and all(33 <= byte <= 126 for label in question.name.labels for byte in label)
     # a backslash begins an escape in dnspython's text form, not in ours
     if "\\" not in text:
         assert question.name == dns.name.from_text(text.rstrip(".") + ".")
@@ -119,6 +142,34 @@ def test_any_bytes(tail, asked):
     head = ours.encode_query(0x1234, asked)
     for count in (1, 65535):
         check(said(head[:2] + struct.pack(">HHH", 0x8180, 1, count) + head[8:] + tail, 0x1234, asked))
+
+
+@st.composite
+def pieces_of_messages(draw):
+    """A beginning that is right, and records whose names are made of labels and of pointers to anywhere."""
+    asked = draw(name)
+    wire = ours.encode_query(0x1234, asked)
+    count = draw(st.integers(1, 5))
+    wire = wire[:2] + struct.pack(">HHH", 0x8180, 1, count) + wire[8:]
+    for _ in range(count):
+        for word in draw(st.lists(label, max_size=3)):
+            wire += bytes((len(word),)) + word.encode()
+        end = draw(st.sampled_from(["zero", "question", "anywhere", "itself"]))
+        target = {"question": 12, "anywhere": draw(st.integers(0, len(wire) + 20)), "itself": len(wire)}.get(end)
+        wire += b"\0" if target is None else struct.pack(">H", 0xC000 | target)
+        pointer = struct.pack(">H", 0xC000 | draw(st.integers(12, len(wire) + 20)))
+        data = draw(st.just(pointer) | st.binary(max_size=6))
+        length = len(data) + draw(st.sampled_from([0, 0, 0, 1, 300]))
+        kind = draw(st.sampled_from([dns.rdatatype.A, dns.rdatatype.CNAME, dns.rdatatype.AAAA]))
+        wire += struct.pack(">HHIH", kind, draw(st.sampled_from([1, 1, 1, 3])), 60, length) + data
+    return asked, wire
+
+
+@given(pieces_of_messages())
+@RELAXED
+def test_pointers_to_anywhere_end(made):
+    asked, wire = made
+    check(said(wire, 0x1234, asked))
 
 
 def check(found):
