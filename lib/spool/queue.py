@@ -193,7 +193,11 @@ class Spool:
             return False
 
     def _segment(self, base: int) -> Scan:
-        return Scan(self._read, "s%d" % base, base, 8)
+        # a context is kilobytes of names: the last segment's is there already, the others' may have the same names
+        context = self._context
+        scan = Scan(self._read, "s%d" % base, base, 8, context if context and context.base == base else None)
+        scan.channels = self._channels
+        return scan
 
     def _journal(self, number: int) -> Scan:
         raw = self._slot

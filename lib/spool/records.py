@@ -178,6 +178,7 @@ class Scan:
     start: int
     stop: int
     i: int  # where in the buffer the next `get` reads
+    channels: tuple = ()  # those that a context most likely has: then it takes no memory for its own
 
     def __init__(self, read, source, base: int = None, at: int = 0, context: Context = None):
         self.read = read
@@ -298,7 +299,10 @@ class Scan:
         channels = []
         for _ in range(self.get()):
             channels.append((self.get_text(), self.get_text(), self.get()))
-        self.context = Context(base, total, time, every, tag, tuple(channels))
+        known = tuple(channels)
+        if known == self.channels:
+            known = self.channels
+        self.context = Context(base, total, time, every, tag, known)
         self.context.seed = seed
         return True
 
