@@ -15,7 +15,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import Manager
 from pathlib import Path
 
@@ -109,6 +109,15 @@ def _play(kind: str, rounds: int, seed: int, queue) -> Report:
         return Report(kind, 0, [f"{kind}, seed {seed}: {error!r}"], (0, 0))
 
 
+def _tell(report: Report) -> None:
+    if sys.stderr.isatty():
+        print("\r", end="", file=sys.stderr)
+    first, last = report.free
+    harm = f"{len(report.violations)} violations"
+    print(f"{report.kind:13} {report.rounds:5} rounds, {harm}, heap free {first} at first, {last} in the end")
+    print("".join(f"{violation}\n" for violation in report.violations), end="", flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Plays every class of the fault matrix for hundreds of rounds.")
     parser.add_argument("classes", nargs="*", help=f"of {', '.join(CLASSES)}; all of them unless told")
@@ -125,22 +134,16 @@ def main() -> int:
     reports = []
     with Manager() as manager, ProcessPoolExecutor(options.boards) as pool:
         queue = manager.Queue()
-        running = [pool.submit(_play, kind, options.rounds, options.seed, queue) for kind in wanted]
-        while not all(job.done() for job in running):
-            time.sleep(0.5)
+        running = {pool.submit(_play, kind, options.rounds, options.seed, queue) for kind in wanted}
+        while running:
+            done, running = wait(running, 0.5, FIRST_COMPLETED)
+            for job in done:
+                reports.append(job.result())
+                _tell(reports[-1])
             if sys.stderr.isatty():
                 print(
                     f"\r{queue.qsize()} of {len(wanted) * options.rounds} rounds", end="", file=sys.stderr, flush=True
                 )
-        if sys.stderr.isatty():
-            print("\r", end="", file=sys.stderr)
-        for job in as_completed(running):
-            reports.append(job.result())
-    for report in sorted(reports, key=lambda report: wanted.index(report.kind)):
-        first, last = report.free
-        harm = f"{len(report.violations)} violations"
-        print(f"{report.kind:13} {report.rounds:5} rounds, {harm}, heap free {first} at first, {last} in the end")
-        print("".join(f"{violation}\n" for violation in report.violations), end="")
     violations = sum(len(report.violations) for report in reports)
     rounds = sum(report.rounds for report in reports)
     took = time.monotonic() - started
