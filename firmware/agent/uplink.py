@@ -56,9 +56,9 @@ class Uplink:
         self._failures = 0  # in a row, of one pace
         self._slow = False
         self._joins = 0
-        # every board waits its own times and has its own place in the minute, so that a fleet is no herd
+        # every board waits its own times and has its own place in the interval, so that a fleet is no herd
         seed = crc32(unique_id)
-        self._offset_ms = seed % max(min(self._every_ms, self._window_ms), 1)
+        self._offset_ms = seed % max(self._every_ms, 1)
         random.seed((seed ^ random.getrandbits(30)) & 0x3FFFFFFF)
 
     # ---- when
