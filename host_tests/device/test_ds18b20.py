@@ -125,18 +125,6 @@ def test_a_clone_that_keeps_its_resolution():
     rig.warm()
 
 
-def test_a_result_of_before_is_not_taken_for_a_new_one():
-    """A conversion command that was spoilt on the wire leaves the last result, and its CRC, in place."""
-    rig = make_rig().warm()
-    before = rig.bus.transfers
-    rig.must_read()
-    wire = rig.bus
-    for n in range(1, wire.transfers - before):
-        rig = make_rig().warm()
-        rig.bus.flip_at(n)
-        rig.attempt()
-
-
 ADDRESSES = (bytes, bytearray, lambda rom: bytes(rom).hex(), lambda rom: int.from_bytes(rom, "big"))
 
 

@@ -12,7 +12,8 @@ from math import cos, exp, log, pi, sin
 _DAY_S = 86400.0
 _OUTDOORS_PPM = 424.0
 _SLOT_S = 21600  # there is one shower in so many seconds, or none
-_SOIL_SLOTS = 40  # what fell before that has dried
+_DRY_S = 864000.0  # what fell before that has dried
+_SOIL_SLOTS = int(_DRY_S / _SLOT_S) + 1
 
 
 class Environment:
@@ -174,7 +175,8 @@ class Day:
                 begin, seconds, millimetres = shower
                 share = min(1.0, (at - begin) / seconds)
                 fallen = millimetres * (share - sin(2 * pi * share) / (2 * pi))
-                water += fallen * exp(-max(0.0, at - begin - seconds) / (4 * _DAY_S))
+                age = max(0.0, at - begin - seconds)
+                water += fallen * exp(-age / (4 * _DAY_S)) * max(0.0, 1 - age / _DRY_S)
         return 60 - 46 * exp(-water / 20)
 
     def _pm2_5(self, at: float) -> float:
