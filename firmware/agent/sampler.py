@@ -78,7 +78,7 @@ class Sampler:
         self._log = log
         self._committed = committed
         count = len(pipeline.channels) if pipeline else sum([len(sensor.channels) for sensor in sensors])
-        self._values = [None] * count
+        self._values: list = [None] * count
 
     def failing(self) -> bool:
         """Whether a sensor is in trouble."""
