@@ -60,6 +60,14 @@ def simulate(
         float,
         typer.Option(metavar="S", min=0, help="How long to wait for the queue to empty after the last sample."),
     ] = 60.0,
+    terminal: Annotated[
+        bool,
+        typer.Option(
+            "--terminal",
+            help="Give each node a serial port, and say which: `mpremote connect PORT` finds there what it finds on a "
+            "board. What is interrupted starts again by its watchdog.",
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="End with one line of JSON on stdout.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the nodes print.")] = False,
 ) -> None:
@@ -91,6 +99,7 @@ def simulate(
                 heap=heap,
                 flash=flash,
                 drain=drain,
+                terminal=terminal,
                 json=json,
                 verbose=verbose,
             )

@@ -31,6 +31,7 @@ from tagonode.virtual import image
 from tagonode.virtual.board import VirtualBoard, interpreter
 from tagonode.virtual.nameserver import NameServer
 from tagonode.virtual.relay import CountingRelay
+from tagonode.virtual.terminal import Terminal, TerminalError
 from tagonode.virtual.wiring import build_hardware
 
 # Heap of the wheel that stands for each board's. Objects are up to twice as large there as on a board, and its TLS is
@@ -66,6 +67,7 @@ class Options:
     heap: int | None = None
     flash: Path | None = None
     drain: float = 60.0
+    terminal: bool = False
     json: bool = False
     verbose: bool = False
     cloud: LocalCloud | None = None
@@ -329,10 +331,21 @@ class Simulation:
                 serial=node.name,
                 seed=index + 1,
             )
+            terminal = self._terminal(stack, node) if self.options.terminal else None
             node.board = VirtualBoard(
-                path, geometry, hardware, self.heap_kib, guest, self._line_taker(node), node.take_boot
+                path, geometry, hardware, self.heap_kib, guest, self._line_taker(node), node.take_boot, terminal
             )
             self.nodes.append(node)
+
+    def _terminal(self, stack: contextlib.ExitStack, node: Node) -> Terminal:
+        """A serial port for the node, and a line that says where it is."""
+        try:
+            terminal = Terminal()
+        except TerminalError as error:
+            raise SimulateError(f"--terminal: {error}") from None
+        stack.callback(terminal.close)
+        self.console.print(f"{node.name}  mpremote connect {terminal.port}", markup=False, highlight=False)
+        return terminal
 
     def _line_taker(self, node: Node):
         def take(line: str) -> None:

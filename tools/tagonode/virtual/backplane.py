@@ -31,8 +31,9 @@ class Backplane:
             data += more
         return data
 
-    def serve_one(self) -> None:
-        """Wait for one request and answer it. Raises WiresCut at the end, BoardReset when the guest asks for it."""
+    def serve_one(self) -> int:
+        """Wait for one request and answer it: which it was. Raises WiresCut at the end, BoardReset when the guest asks
+        for it."""
         op, unit, length = struct.unpack("<BBH", self._read(4))
         payload = self._read(length)
         try:
@@ -45,6 +46,7 @@ class Backplane:
             status, reply = wire.VALUE_ERROR, str(error).encode()
         with contextlib.suppress(BrokenPipeError):  # killed while it waited; the next read says so
             os.write(self._tx_fd, struct.pack("<hH", status, len(reply)) + reply)
+        return op
 
     def serve(self) -> None:
         """Answer until the guest is gone. For tests that run one board's worth of device code."""

@@ -21,6 +21,7 @@ from typing import IO
 
 from tagonode.virtual import image
 from tagonode.virtual.backplane import Backplane, WiresCut
+from tagonode.virtual.guest import backplane as wire
 from tagonode.virtual.hardware import BoardReset, Hardware
 from tagonode.virtual.terminal import Terminal
 
@@ -39,6 +40,13 @@ def interpreter() -> str:
     if chosen:
         return chosen
     return str(Path(sys.executable).parent / "micropython")
+
+
+def _command(terminal: bool) -> list[str]:
+    """What runs the interpreter."""
+    if terminal and "MICROPYTHON" not in os.environ:
+        return [sys.executable, "-I", str(Path(__file__).with_name("interpreter.py")), "-i"]
+    return [interpreter(), *(["-i"] if terminal else [])]
 
 
 def _libc_prctl() -> Callable | None:
@@ -107,6 +115,8 @@ class VirtualBoard:
         self._power.set()
         self.halted.clear()
         self.hardware.power_on()
+        if self.terminal:
+            self.terminal.hard_reset()
         self._thread = threading.Thread(target=self._live, name=f"board {self.hardware.serial}", daemon=True)
         self._thread.start()
 
@@ -154,8 +164,7 @@ class VirtualBoard:
         terminal = self.terminal
         prompt = "" if terminal is None else "raw" if terminal.raw else "friendly"
         arguments = [
-            interpreter(),
-            *(["-i"] if terminal else []),
+            *_command(terminal is not None),
             "-X",
             f"heapsize={self.heap_kib + FAKES_KIB}K",
             "-c",
@@ -208,8 +217,6 @@ class VirtualBoard:
         with selectors.DefaultSelector() as selector:
             selector.register(wires.rx_fd, selectors.EVENT_READ)
             selector.register(console.fileno(), selectors.EVENT_READ)
-            if self.terminal:
-                selector.register(self.terminal.fd, selectors.EVENT_READ)
             while open_ends:
                 for key, _ in selector.select(self._until_bite()):
                     if key.fd == console.fileno():
@@ -227,8 +234,9 @@ class VirtualBoard:
                         self.terminal.typed()
                         continue
                     try:
-                        wires.serve_one()
-                        started = True
+                        if wires.serve_one() == wire.SYNC and self.terminal and not started:
+                            started = True
+                            selector.register(self.terminal.fd, selectors.EVENT_READ)
                     except WiresCut:
                         selector.unregister(wires.rx_fd)
                         open_ends -= 1

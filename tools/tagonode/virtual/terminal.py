@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 import tty
 from pathlib import Path
 
@@ -25,8 +24,6 @@ _FRIENDLY = b'Type "help()" for more information.'
 _MODES = re.compile(re.escape(_RAW) + b"|" + re.escape(_FRIENDLY))
 _LONE_LF = re.compile(rb"(?<!\r)\n")
 _MESSAGE = b"\x18"  # begins what `mpremote mount` has the board send: binary from there on
-# a second SIGINT before the first was noticed ends the interpreter
-_ONE_AT_A_TIME_S = 0.3
 _PATIENCE_MS = 1000  # how long a reader may stop reading before what it did not read is lost
 
 
@@ -34,11 +31,17 @@ class TerminalError(Exception):
     """Why there can be no terminal, with the remedy."""
 
 
-def _wants_ctrl_c(pid: int) -> bool:
-    """Whether a stopped interpreter has a handler for SIGINT: it has while a program runs, unless that took Ctrl-C as
-    data (micropython.kbd_intr(-1)); at the prompt it has none."""
-    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGINT - 1) & 1)
+def _ctrl_c(pid: int) -> signal.Signals | None:
+    """The signal that raises KeyboardInterrupt in a stopped interpreter. None when it wants none.
+
+    It has a handler for SIGINT while a program runs, unless that took Ctrl-C as data (micropython.kbd_intr(-1)), and
+    none at the prompt. SIGUSR1 is the better one, where it is handled: see interpreter.py.
+    """
+    found = re.search(r"^SigCgt:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    caught = int(found[1], 16) if found else 0
+    if not caught >> (signal.SIGINT - 1) & 1:
+        return None
+    return signal.SIGUSR1 if caught >> (signal.SIGUSR1 - 1) & 1 else signal.SIGINT
 
 
 class Terminal:
@@ -56,7 +59,6 @@ class Terminal:
         self.port = os.ttyname(self._line)
         self.raw = False  # the prompt was last a raw one
         self._process: subprocess.Popen | None = None
-        self._stopped_at = 0.0
         self._tail = b""
         self._binary = False
         self._is_read = False  # somebody typed, and read, as far as is known
@@ -66,7 +68,6 @@ class Terminal:
         assert process.stdin is not None  # a pipe was asked for
         os.set_blocking(process.stdin.fileno(), False)
         self._process = process
-        self._stopped_at = 0.0
         self._tail = b""
         self._binary = False
         if self.raw:
@@ -101,20 +102,16 @@ class Terminal:
         The interpreter stands still meanwhile: a signal that came as the program ended would end the interpreter.
         """
         assert self._process is not None
-        now = time.monotonic()
-        if now - self._stopped_at < _ONE_AT_A_TIME_S:
-            return True
         pid = self._process.pid
         os.kill(pid, signal.SIGSTOP)
         found = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         if found is None or found.si_code != os.CLD_STOPPED:
             return True  # it has ended: there is nobody to hear it
-        running = _wants_ctrl_c(pid)
-        if running:
-            self._stopped_at = now
-            os.kill(pid, signal.SIGINT)
+        interrupt = _ctrl_c(pid)
+        if interrupt is not None:
+            os.kill(pid, interrupt)
         os.kill(pid, signal.SIGCONT)
-        return running
+        return interrupt is not None
 
     def printed(self, data: bytes) -> None:
         """Show what the board printed, and learn from it which prompt it is at."""

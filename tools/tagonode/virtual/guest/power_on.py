@@ -61,6 +61,7 @@ def start(names):
     names.clear()
     names["__name__"] = "__main__"
     try:
+        backplane.call(backplane.SYNC)  # from here on, Ctrl-C stops a program
         _run("boot.py", names)
         if prompt != "raw":
             _run("main.py", names)
