@@ -97,6 +97,16 @@ def test_counts_and_rates():
     assert bench.read() == (14, pytest.approx(2))
 
 
+def test_factor():
+    """450 pulses a litre, in litres an hour; 1 Wh a pulse is as many watts as Wh an hour."""
+    for factor, per_s, count, rate in ((1 / 450, 3600, 0.1, 1.2), (1, 3600, 45, 540), (0.5, 1, 22.5, 0.075)):
+        bench = Bench(closed_ms=20.0)
+        bench.count(factor=factor, per_s=per_s)
+        bench.read()
+        bench.tip(45, every_s=300 / 45)
+        assert bench.read() == pytest.approx((count, rate))
+
+
 def test_first_reading_has_a_rate_of_one_second_at_least():
     bench = Bench()
     bench.count()

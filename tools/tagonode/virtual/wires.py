@@ -229,6 +229,7 @@ class DirectPin:
         self._rose = 0
         self._level = None  # of an edge whose interrupt is being served
         self.handler = None
+        self._trigger = 0
 
     def init(self, mode=-1, pull=-1, *, value=None):
         pass
@@ -251,13 +252,14 @@ class DirectPin:
     def irq(self, handler=None, trigger=12, *, hard=False):
         self.serve()
         self.handler = handler
+        self._trigger = trigger
 
     def serve(self) -> None:
         """Run the interrupts that are due, each at its own time."""
         now = self._clock.us
         for at, level in self.wire.edges():
             self._level = level
-            if self.handler:
+            if self.handler and self._trigger & (self.IRQ_RISING if level else self.IRQ_FALLING):
                 self._clock.us = int(at * 1e6)
                 self.handler(self)
         self._level = None
