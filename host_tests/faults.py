@@ -363,14 +363,20 @@ SLOW = (
 )
 IDLE = (
     *(
-        Fault(f"idle connection {name}", racing=(UNAVAILABLE, AMBIGUOUS), connection=conn(SERVE, hang_up(how)), times=3)
+        Fault(
+            f"idle connection {name}",
+            racing=(UNAVAILABLE, AMBIGUOUS),
+            connection=conn(SERVE, hang_up(how, ms=20)),
+            times=3,
+        )
         for how, name in (("fin", "closed"), ("notify", "closed by close_notify"), ("rst", "reset"))
     ),
     Fault(
         "server speaks to an idle connection",
         racing=(UNAVAILABLE, AMBIGUOUS),
         connection=conn(
-            SERVE, hang_up("notify", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            SERVE,
+            hang_up("notify", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", ms=20),
         ),
         times=3,
     ),

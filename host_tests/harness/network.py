@@ -331,6 +331,8 @@ class Network:
         """Play one step. False when the connection has ended."""
         do = step["do"]
         if do == "hang_up":
+            if self._closing.wait(step["ms"] / 1000):
+                return False
             connection.sendall(step["data"].encode("latin-1"))
             _end(connection, step["how"])
             return False

@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
     # these need no time to measure: what comes late is not the sensors' fault
     "sensors": [{"driver": "battery", "bus": "battery"}, {"driver": "rssi", "bus": "wifi"}],
 }
-_BUSY_S = 0.02  # of waiting for a processor during a fault: from then on one may come too late
+_BUSY_S = 0.02  # of waiting for a processor: from then on one may come too late
 _ROW_S = 30  # how long each part of a fault may take before it is called endless
 # a disk that is busy elsewhere would hold up the board's flash, and with it the sampling
 _MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -106,7 +106,6 @@ class Lateness:
     """Seconds that a board had to wait for a processor, its chips' thread too, or for Python: a busy machine's."""
 
     def __init__(self, threads: Callable[[], list[int]]) -> None:
-        self.seconds = 0.0
         self._spans: deque[tuple[float, float, float]] = deque(maxlen=10000)  # from, to (unix time), and how many
         self._threads = threads
         self._waited: dict[int, float] = {}  # threads, and how long each has waited
@@ -124,7 +123,6 @@ class Lateness:
                     waited = int(file.read().split()[1]) / 1e9
                     late += waited - self._waited.get(thread, waited)
                     self._waited[thread] = waited
-            self.seconds += late
             self._spans.append((before, now, late))
             before = now
 
@@ -153,14 +151,13 @@ class Rig:
         }
         self._heap_kib = heap_kib
         self._variables: list[str] = []
-        self._lines: list[str] = []  # of the fault that is played
+        self._lines: list[tuple[float, str]] = []  # of the fault that is played, and when they came (unix time)
         self._unbalanced: list[str] = []
         self._news = threading.Condition()
         self._refused: dict[tuple[int, str], str] = {}  # readings that belong into quarantine
         self._checked = 0  # samples up to this one have been looked at
         self._breaks: set[int] = set()  # samples that the power was cut before
         self.boots = 1
-        self._since = 0.0
 
     # ---- life
 
@@ -174,8 +171,7 @@ class Rig:
             stack.callback(self.board.power_cut)
             self.board.power_on()
             if not self._wait(lambda: self.state.get("acknowledged", 0) > 0, _ROW_S):
-                raise BoardError("the board did not start:\n" + "\n".join(self._lines))
-            self._checked = self._samples()
+                raise BoardError(f"the board did not start:\n{self._console()}")
             self._end = stack.pop_all()
         return self
 
@@ -213,7 +209,7 @@ class Rig:
         self.state = {**self.state, "this_run": 0}
         self.board.power_on()
         if not self._wait(lambda: self.state["clock"] and self.state["this_run"], _ROW_S):
-            raise BoardError("the board did not start again:\n" + "\n".join(self._lines))
+            raise BoardError(f"the board did not start again:\n{self._console()}")
 
     def _take(self, line: str) -> None:
         with self._news:
@@ -230,7 +226,7 @@ class Rig:
                 self.state = state
                 self.most_free = max(self.most_free, state["free"])
             else:
-                self._lines.append(line)
+                self._lines.append((time.time(), line))
             if TOKEN in line or WIFI_PASSWORD in line:
                 self._unbalanced.append("a secret on the console: " + line)
             self._news.notify_all()
@@ -244,6 +240,9 @@ class Rig:
                     return False
                 self._news.wait(min(left, 0.01))  # the server gives no notice
         return True
+
+    def _console(self) -> str:
+        return "\n".join(line for _, line in self._lines)
 
     def _samples(self) -> int:
         return self.state.get("samples", 0)
@@ -281,7 +280,7 @@ class Rig:
             self._unbalanced.clear()
             before = dict(self.state)
         self.server.tagoio.complaints.clear()
-        started, self._since = time.monotonic(), self._lates.seconds
+        started = time.monotonic()
         self.server.begin(fault)
         problem = self._let_it_happen(fault, outcome)
         met = self.server.met
@@ -332,22 +331,24 @@ class Rig:
 
     def _was_said(self, verdict: str, text: str) -> bool:
         return any(
-            said in verdict.split("|") and (text in detail or self._excused(detail)) for said, detail in self._said()
+            said in verdict.split("|") and (text in detail or self._excused(at, detail))
+            for at, said, detail in self._said()
         )
 
-    def _excused(self, detail: str) -> bool:
+    def _excused(self, at: float, detail: str) -> bool:
         """Whether this may come of a machine that is busy elsewhere: it costs deadlines."""
-        return self._lates.seconds - self._since > _BUSY_S and any(words in detail for words in _DEADLINE)
+        late = any(words in detail for words in _DEADLINE)
+        return late and self._lates.between(at - 3 * PATIENCE_S, at) > _BUSY_S
 
-    def _said(self) -> list[tuple[str, str]]:
-        """(verdict, detail) of every verdict on the console."""
+    def _said(self) -> list[tuple[float, str, str]]:
+        """(when, verdict, detail) of every verdict on the console."""
         found = []
-        for line in self._lines:
+        for at, line in self._lines:
             said = _SAID.fullmatch(line)
             if said and said["who"] == "uplink":
                 verdict, _, detail = said["text"].partition(": ")
                 if verdict in _WORDS:
-                    found.append((verdict, _PAUSE.sub("", detail)))
+                    found.append((at, verdict, _PAUSE.sub("", detail)))
         return found
 
     def _arrived(self) -> int | None:
@@ -376,7 +377,7 @@ class Rig:
         if any(any(copy != stored[reading][0] for copy in stored[reading]) for reading in twice):
             problems.append("stored twice, and not with the same time and value")
         with self._news:
-            state, lines = dict(self.state), list(self._lines)
+            state, lines = dict(self.state), [line for _, line in self._lines]
             problems += self._unbalanced
         self._look_at_console(outcome, lines)
         resent = state.get("resent", 0) - (before.get("resent", 0) if not (fault.reboot or fault.fresh) else 0)
@@ -404,16 +405,12 @@ class Rig:
 
     def _look_at_console(self, outcome: Outcome, lines: list[str]) -> None:
         fault = outcome.fault
-        busy = self._lates.seconds - self._since > _BUSY_S
-        allowed = (
-            {word for wanted, _ in fault.verdicts for word in wanted.split("|")}
-            | set(fault.also)
-            | set(fault.racing if busy else ())
-        )
-        for verdict, detail in self._said():
+        allowed = {word for wanted, _ in fault.verdicts for word in wanted.split("|")} | set(fault.also)
+        for at, verdict, detail in self._said():
             if verdict not in outcome.verdicts:
                 outcome.verdicts.append(verdict)
-            outcome.late = outcome.late or self._excused(detail)
+            raced = verdict in fault.racing and self._lates.between(at - WINDOW_S / 2, at) > 2 * _BUSY_S
+            outcome.late = outcome.late or raced or self._excused(at, detail)
             if verdict not in allowed and not (outcome.late and verdict in (verdicts.AMBIGUOUS, verdicts.UNAVAILABLE)):
                 outcome.problems.append(f"said, but out of place: {verdict}: {detail}")
         for line in lines:

@@ -83,13 +83,13 @@ def cut_handshake(flights=1, how="fin", part=1.0, data=b""):
     return {"do": "cut_handshake", "flights": flights, "how": how, "part": part, "data": _text(data)}
 
 
-def hang_up(how="fin", data=b""):
+def hang_up(how="fin", data=b"", ms=0):
     """End the connection without waiting for a request: after an answer, an idle connection that dies.
 
-    data: what the server says unasked before that. A reset waits until what was sent before is read: it would be
-    lost, more or less often.
+    data: what the server says unasked before that; ms: how much later than its answer. A reset waits until what was
+    sent before is read: it would be lost, more or less often.
     """
-    return {"do": "hang_up", "how": how, "data": _text(data)}
+    return {"do": "hang_up", "how": how, "data": _text(data), "ms": ms}
 
 
 def slowly(of=None, ms=2, size=64):
