@@ -128,7 +128,7 @@ class Sampler:
         """Fill the values from the sensors whose interval is among `due`. False when there is nothing to store."""
         mono = self._clock.mono
         # what takes longer is read in a later pass: it shall not hold up the samples
-        limit = min(_LONGEST_CONVERSION_MS, min([grid[0] for grid in self._grids]) // 4)
+        limit = min(_LONGEST_CONVERSION_MS, min([grid[0] for grid in self._grids]) * 3 // 4)
         started = []
         for sensor in self._sensors:
             if len(self._grids) > 1 and (sensor.every_ms or self._default_ms) not in due:
@@ -136,7 +136,8 @@ class Sampler:
             pulse.beat()
             try:
                 if sensor.ready is None:
-                    sensor.ready = mono() + min(int(sensor.start()), _LOOK_MS)
+                    wait = min(int(sensor.start()), _LOOK_MS)  # which takes its time, too: counted from its end
+                    sensor.ready = mono() + wait
                 if sensor.ready - mono() <= limit:
                     started.append(sensor)
             except Exception as error:  # noqa: BLE001 - whatever a driver does wrong costs its own readings only

@@ -150,7 +150,7 @@ async def test_a_conversion_longer_than_the_interval_is_read_in_a_later_pass():
     rig = Rig(Chip((1,), wait_ms=2500), Chip((2,)), every=1000, samples=8)
     await rig.run()
     assert [(values, mono) for values, _, mono in rig.spool.samples] == [
-        ([1 if second in (4, 8) else None, 2], second * 1000) for second in range(1, 9)
+        ([1 if second in (3, 6) else None, 2], second * 1000) for second in range(1, 9)
     ]
 
 
@@ -247,6 +247,25 @@ async def test_what_may_be_a_reading_stays_as_it_is():
     await rig.run()
     assert rig.spool.samples[0][0] == [-0.5, 3, True, "open", None]
     assert rig.sampler.errors == 0
+
+
+async def test_a_conversion_is_timed_from_the_end_of_its_start():
+    seen = []
+    worlds = []
+
+    class Slow(Chip):
+        def start(self):
+            worlds[0].ms += 30
+            return 100
+
+        def read(self):
+            seen.append(worlds[0].ms)
+            return (1,)
+
+    rig = Rig(Slow((1,)), samples=1)
+    worlds.append(rig.world)
+    await rig.run()
+    assert seen == [60130]
 
 
 @pytest.mark.parametrize("waits, slept", (((0, 750, 20), [20, 730]), ((7.5,), [7]), ((10**9,), [60000])))
