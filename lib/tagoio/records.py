@@ -14,7 +14,7 @@ gives the exact Content-Length, a second one fills a small buffer again and agai
     total, last = EMPTY, 0                              # pass 1: choose the batch
     for sample in spool.peek():
         size = encoder.size(sample)                     # RecordError names a reading that cannot be sent
-        if total + size > BODY_MAX:
+        if total + size > 32768:                        # TagoIO takes 200,000
             break
         total, last = total + size, sample.sequence
 
@@ -32,11 +32,10 @@ Sources: TagoIO API, "Sending data" (names, lengths, 200 kB a body); RFC 8259 (J
 
 from micropython import const
 
-VARIABLE_MAX = const(100)  # characters of a variable's name
-UNIT_MAX = const(25)  # characters of a unit; what is longer is cut
-VALUE_MAX = const(6000)  # bytes of a text value as it stands in the JSON, quotes included
-METADATA_MAX = const(10000)  # bytes of the metadata's JSON
-BODY_MAX = const(200000)  # bytes of a whole body
+_VARIABLE_MAX = const(100)  # characters of a variable's name
+_UNIT_MAX = const(25)  # characters of a unit; what is longer is cut
+_VALUE_MAX = const(6000)  # bytes of a text value as it stands in the JSON, quotes included
+_METADATA_MAX = const(10000)  # bytes of the metadata's JSON
 EMPTY = const(1)  # size of a body before its first record; if it stays at that there is nothing to send
 
 _DAY_MS = const(86400000)
@@ -57,7 +56,7 @@ def clean_variable(name: str) -> str:
     """The name as TagoIO stores it: lower case, everything outside [a-z0-9_] replaced by ``_``,
     cut at 100 characters. Of no name at all it makes ``_``: settings are checked elsewhere, readings are kept."""
     clean = ""
-    for c in name[:VARIABLE_MAX]:
+    for c in name[:_VARIABLE_MAX]:
         if "A" <= c <= "Z":
             c = c.lower()
         elif not ("a" <= c <= "z" or "0" <= c <= "9"):
@@ -156,7 +155,7 @@ def group(tag: str, sequence: int) -> str:
 def _refusal(value, text):
     if text is None:
         return f"{value} is no JSON value: the sensor gave no number"
-    return f"a text of {len(text)} bytes, TagoIO takes {VALUE_MAX}: shorten it"
+    return f"a text of {len(text)} bytes, TagoIO takes {_VALUE_MAX}: shorten it"
 
 
 class Encoder:
@@ -185,7 +184,7 @@ class Encoder:
             if value is not None:
                 _, _, decimals, constant = fixed[index]
                 text = text_of(value, decimals)
-                if text is None or len(text) > VALUE_MAX:
+                if text is None or len(text) > _VALUE_MAX:
                     raise RecordError(index, _refusal(value, text))
                 total += len(text) + constant + shared
         return total
@@ -205,7 +204,7 @@ class Encoder:
                 if value is not None:
                     head, middle, decimals, _ = fixed[index]
                     text = text_of(value, decimals)
-                    if text is None or len(text) > VALUE_MAX:
+                    if text is None or len(text) > _VALUE_MAX:
                         raise RecordError(index, _refusal(value, text))
                     record = b"".join((separator, head, text, middle, tail))
                     separator = b","
@@ -238,7 +237,7 @@ class Encoder:
             fixed = []
             for variable, unit, decimals in channels:
                 head = b'{"variable":"' + clean_variable(variable).encode() + b'","value":'
-                middle = b',"unit":' + quote(unit[:UNIT_MAX]) if unit else b""
+                middle = b',"unit":' + quote(unit[:_UNIT_MAX]) if unit else b""
                 fixed.append((head, middle, decimals, len(head) + len(middle)))
             self._fixed = fixed
             self._channels = channels
@@ -269,6 +268,6 @@ class Encoder:
                 text += b',"metadata":' + to_json(metadata)
         except ValueError as error:
             raise RecordError(None, "location or metadata: " + str(error)) from None
-        if len(text) > METADATA_MAX:
-            raise RecordError(None, f"metadata of {len(text)} bytes, TagoIO takes {METADATA_MAX}: shorten it")
+        if len(text) > _METADATA_MAX:
+            raise RecordError(None, f"metadata of {len(text)} bytes, TagoIO takes {_METADATA_MAX}: shorten it")
         return text
