@@ -19,6 +19,11 @@ driver = "ds18b20"
 bus = "onewire:{onewire}"
 options = {{ resolution = 10 }}
 [[sensors]]
+driver = "dht22"
+bus = "pin:{dht}"
+[sensors.channels.temperature]
+variable = "temperature_of_air"
+[[sensors]]
 driver = "hx711"
 bus = "pins:{hx711}"
 options = {{ offset = 84213, scale = 21500 }}
@@ -43,6 +48,7 @@ bus = "uart1"
 PINS = {
     "pico_w": {
         "onewire": "gp22",
+        "dht": "gp15",
         "hx711": "gp20,gp21",
         "soil": "gp27",
         "ntc": "gp28",
@@ -50,6 +56,7 @@ PINS = {
     },
     "esp32": {
         "onewire": "gpio23",
+        "dht": "gpio25",
         "hx711": "gpio18,gpio19",
         "soil": "gpio35",
         "ntc": "gpio36",
@@ -86,6 +93,6 @@ def test_all_but_the_dust_of_the_first_half_minute(nodes, board):
     result = json.loads(out.splitlines()[-1])
     assert nodes[board].returncode == 0
     assert result["samples"] == SAMPLES
-    # temperature, weight, moisture, the soil's temperature, count and rate
-    assert SAMPLES * 6 <= result["acknowledged"] == result["readings"] <= SAMPLES * 9
+    # temperature, air (2), weight, moisture, the soil's temperature, count and rate
+    assert SAMPLES * 8 <= result["acknowledged"] == result["readings"] <= SAMPLES * 11
     assert "warming up" in result["last_error"]

@@ -169,6 +169,18 @@ def test_wrong_addresses():
     assert chips.rom_code(7).hex() in rig.said
 
 
+def test_a_chip_of_another_scale():
+    """A DS18S20 counts half degrees."""
+    rom = chips.rom_code(1, 0x10)
+    rig = make_rig(rom)
+    rig.chip.rom = rom
+    rig.must_fail()
+    assert "no address of a DS18B20" in rig.said
+    rig.driver = ds18b20.DS18B20(OneWire(DirectPin(rig.bus)))
+    rig.must_fail()
+    assert "nobody" in rig.said
+
+
 def test_other_devices_on_the_wire_are_passed_over():
     rig = make_rig(None, parts=[lambda rig: chips.DS18B20(rig.environment, rig.clock.seconds, family=0x2D)])
     rig.warm()

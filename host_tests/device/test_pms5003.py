@@ -76,7 +76,7 @@ def test_words_are_unsigned_and_in_their_places():
 def test_frames_are_found_in_any_rubble():
     other = framed(*range(1, 14))
     wrong_sum = FRAME[:-1] + b"\x00"
-    wrong_length = HEADER[:3] + b"\x14" + FRAME[4:]
+    wrong_length = chips.framed(b"\x00\x14" + FRAME[4:30])
     inside = framed(1, 2, 3, 4, 5, 6, 7, 8, 0x424D, 0x001C, 0x424D, 0x001C, 13)  # headers among the data
     for rubble, found in (
         (b"", []),
@@ -153,6 +153,14 @@ def test_specimens_that_confirm_no_command():
         rig.warm()
         for _ in range(3):
             rig.must_read()
+
+
+def test_its_rx_wire_is_connected_later():
+    rig = one_wire().warm()
+    rig.clock.sleep_ms(7 * 86400000)
+    rig.bus.hears = True
+    if not rig.attempt():
+        rig.must_recover()
 
 
 @pytest.mark.parametrize("every_s", (0.2, 0.8, 2.3))

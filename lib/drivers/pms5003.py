@@ -15,8 +15,8 @@ from drivers import Sensor, SensorError
 
 _DATA = b"\x42\x4d\x00\x1c"
 _IS_PASSIVE = b"\x42\x4d\x00\x04\xe1\x00\x01\x74"
-_READ = b"\x42\x4d\xe2\x00\x00\x01\x71"
-_PASSIVE = b"\x42\x4d\xe1\x00\x00\x01\x70"
+# One that is passive already sends a frame; one that speaks by itself becomes passive.
+_READ_AND_BE_PASSIVE = b"\x42\x4d\xe2\x00\x00\x01\x71\x42\x4d\xe1\x00\x00\x01\x70"
 _WARM_UP_MS = const(30000)
 _FRAME_MS = const(2500)  # the longest from one frame to the next is 2.3 s
 
@@ -71,7 +71,7 @@ class PMS5003(Sensor):
         if not self._ready and not self._warming:
             self._since = time.ticks_ms()
             self._passive = False
-        self._bus.write(_READ if self._passive else _READ + _PASSIVE)
+        self._bus.write(_READ_AND_BE_PASSIVE)
         return _FRAME_MS
 
     def _read(self) -> tuple:
@@ -79,15 +79,13 @@ class PMS5003(Sensor):
         received = self._received()
         found = frames(received)
         now_passive = _IS_PASSIVE in received
-        if not found and not now_passive:
+        if not found and (self._ready or not now_passive):
             raise SensorError("no whole frame" if received else "silence")
         if self._passive and len(found) > 1:
             raise SensorError("was restarted")
         self._passive = self._passive or now_passive
-        now = time.ticks_ms()
-        if not found or not self._ready and time.ticks_diff(now, self._since) < _WARM_UP_MS:
+        if not found or not self._ready and time.ticks_diff(time.ticks_ms(), self._since) < _WARM_UP_MS:
             self._warming = True
             raise SensorError("warming up, 30 s")
         self._ready = True
-        self._since = now
         return decode(received, found[-1], self._first)
