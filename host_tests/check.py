@@ -22,6 +22,9 @@ PORTS = ("esp32", "rp2")
 # boards/<beginning>*.py, and what is shared under a name with _ before, are checked against their own port alone
 _BOARD_PORTS = {"esp32": "esp32", "pico": "rp2", "rp2": "rp2"}
 
+# the last is what the PC's tools send to a board's prompt
+_DEVICE_FOLDERS = ("firmware", "lib", "boards", "tools/tagonode/onboard")
+
 # what the stubs lack and the firmware has (each seen on real MicroPython)
 _STUB_GAPS = ('"SSLContext" has no attribute "verify_mode"',)
 
@@ -60,7 +63,7 @@ def lint() -> str:
 
 def device_files(port: str) -> list[str]:
     """Device code that runs on this port."""
-    files = [file for folder in ("firmware", "lib", "boards") for file in (REPOSITORY / folder).rglob("*.py")]
+    files = [file for folder in _DEVICE_FOLDERS for file in (REPOSITORY / folder).rglob("*.py")]
     others = tuple(name for name, of in _BOARD_PORTS.items() if of != port)
     files = [file for file in files if file.parent.name != "boards" or not file.name.lstrip("_").startswith(others)]
     return [str(file.relative_to(REPOSITORY)) for file in files]
@@ -93,7 +96,7 @@ def tool_types() -> str:
         "--check-untyped-defs",
         "--ignore-missing-imports",
         "--explicit-package-bases",
-        "--exclude=virtual/guest/",  # device code: its imports are MicroPython's
+        "--exclude=(virtual/guest|onboard)/",  # device code: its imports are MicroPython's
         "--cache-dir=.mypy_cache/tools",
         "tools",
         MYPYPATH="tools:firmware:lib",

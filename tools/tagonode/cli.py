@@ -150,6 +150,34 @@ def spool(
     raise typer.Exit(show(path, json))
 
 
+@app.command(epilog="Example: tagonode scan --port /dev/ttyACM0")
+def scan(
+    port: Annotated[str, typer.Option(help="The board's serial port.")],
+    board: Annotated[
+        str | None,
+        typer.Option(help=f"Which board it is, before it has been deployed to: {', '.join(places.boards())}."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout in place of the table.")] = False,
+) -> None:
+    """List the chips on a connected board's I2C buses, with the lines of node.toml that name them.
+
+    Interrupts the program that runs on the board, and starts the board again afterwards.
+    Exit status: 0 chips found, 1 none, or no board, 2 wrong use.
+    """
+    from tagonode.port import PortError
+    from tagonode.scan import ScanError
+    from tagonode.scan import scan as run
+
+    try:
+        status = run(port, board, json)
+    except ScanError as error:
+        _wrong_use(str(error))
+    except PortError as error:
+        sys.stderr.write(f"{error}\n")
+        status = 1
+    raise typer.Exit(status)
+
+
 def _wrong_use(text: str) -> None:
     sys.stderr.write(text + "\n")
     raise typer.Exit(2)

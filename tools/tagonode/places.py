@@ -9,6 +9,7 @@ LIB = ROOT / "lib"
 BOARDS = ROOT / "boards"
 DRIVERS = LIB / "drivers"
 GUEST = Path(__file__).resolve().parent / "virtual" / "guest"
+ONBOARD = Path(__file__).resolve().parent / "onboard"
 DEFAULT_CONFIG = Path(__file__).resolve().parent / "default_node.toml"
 
 

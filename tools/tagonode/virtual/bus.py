@@ -21,8 +21,8 @@ class I2CBus:
     on a clock of their own.
 
     Switches: `stuck` (nothing can be transferred), `all_zeros` and `all_ones` (chips hear nothing, and reads
-    give that), hold_sda, unplug/plug, and plans for one coming transfer, where 1 is the next: nack_at, lose_at,
-    flip_at, at.
+    give that), pulled_up (off: nothing holds the lines up), hold_sda, unplug/plug, and plans for one coming
+    transfer, where 1 is the next: nack_at, lose_at, flip_at, at.
     """
 
     def __init__(self, chips=(), nack_errno: int = EIO, elapse=None, frequency: int = 400000):
@@ -36,6 +36,7 @@ class I2CBus:
     def heal(self) -> None:
         """Take back every fault."""
         self.stuck = self.all_zeros = self.all_ones = False
+        self.pulled_up = True
         self._unplugged: set = set()
         self._plans: dict = {}
         self._losing = False
@@ -67,7 +68,7 @@ class I2CBus:
 
     def sda(self) -> int:
         """The level of SDA while nothing is transferred."""
-        return 0 if self.stuck or self._holds else 1
+        return 0 if self.stuck or self._holds or not self.pulled_up else 1
 
     def clock(self) -> None:
         """SCL went up, and nothing was transferred."""
@@ -106,7 +107,7 @@ class I2CBus:
 
     def scan(self) -> list:
         """Addresses that answer."""
-        if self.stuck or self._deaf or self.all_ones:
+        if self.stuck or self._deaf or self.all_ones or not self.pulled_up:
             return []
         if self.all_zeros:
             return list(range(0x08, 0x78))
@@ -123,7 +124,7 @@ class I2CBus:
         plan = self._plans.pop(self.transfers, None)
         if plan:
             plan()
-        if self.stuck or self._deaf:
+        if self.stuck or self._deaf or not self.pulled_up:
             raise OSError(ETIMEDOUT)
         if self.all_zeros or self.all_ones:
             return (b"\xff" if self.all_ones else b"\x00") * read

@@ -184,7 +184,8 @@ class Hardware:
     def _pin_get(self, unit: int, payload: bytes) -> bytes:
         for number, pins in self._i2c_pins.items():
             if unit in pins:
-                held = unit == pins[1] and number in self.i2c and not self.i2c[number].sda()
+                bus = self.i2c.get(number)
+                held = bus and (unit == pins[1] and not bus.sda() or not bus.pulled_up)
                 return bytes([0 if held else self.pins.get(unit, 1)])
         line = self.wires.get(unit)
         if isinstance(line, Contact):

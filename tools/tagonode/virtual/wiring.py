@@ -9,7 +9,7 @@ from tagonode.config import board_buses
 from tagonode.virtual import ports
 from tagonode.virtual.bus import I2CBus
 from tagonode.virtual.chips.ads1115 import ADS1115
-from tagonode.virtual.chips.aht20 import AHT20
+from tagonode.virtual.chips.aht20 import AHT10, AHT20
 from tagonode.virtual.chips.bh1750 import BH1750
 from tagonode.virtual.chips.bme280 import BME280, BMP280
 from tagonode.virtual.chips.dht22 import DHT11, DHT22
@@ -30,6 +30,7 @@ from tagonode.virtual.wires import ClockAndData, Contact, DhtLine, OneWireBus, S
 
 CHIPS: dict[str, Callable] = {
     "ads1115": ADS1115,
+    "aht10": AHT10,
     "aht20": AHT20,
     "bh1750": BH1750,
     "bme280": BME280,

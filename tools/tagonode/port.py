@@ -1,0 +1,77 @@
+"""The board on a serial port, by mpremote's library: its prompt, and errors that say what to do about them."""
+
+import contextlib
+import io
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import serial
+import serial.tools.list_ports
+from mpremote.transport import TransportError, TransportExecError
+from mpremote.transport_serial import SerialTransport
+
+# an answer that takes longer than this is none
+_SILENCE_S = 2
+_PROMPT_S = 5
+
+
+class PortError(Exception):
+    """Why the board cannot be spoken to, with the remedy."""
+
+
+@contextlib.contextmanager
+def board_at(port: str) -> Iterator[SerialTransport]:
+    """The board's raw prompt after a soft reset, which frees its heap and skips main.py. Raises PortError.
+
+    A program that was interrupted for this does not go on afterwards: see restart().
+    """
+    try:
+        transport = SerialTransport(port, timeout=_SILENCE_S)
+    except (TransportError, OSError, ValueError):
+        raise PortError(_why_not(port)) from None
+    try:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # the library prints what it did not understand
+                transport.enter_raw_repl(timeout_overall=_PROMPT_S)
+        except TransportError:
+            raise PortError(
+                f"no MicroPython answers at {port}: press the board's reset button and try again; make sure that it is "
+                "this board's port, and that MicroPython is on the board (tagonode flash)"
+            ) from None
+        yield transport
+    except TransportExecError as error:
+        lines = error.error_output.strip().splitlines()
+        raise PortError(f"the board at {port} could not do it: {lines[-1] if lines else 'no reason given'}") from None
+    except (TransportError, OSError, struct.error):
+        raise PortError(f"the board at {port} went away: check its cable, and try again") from None
+    finally:
+        with contextlib.suppress(OSError):
+            if transport.in_raw_repl:
+                transport.exit_raw_repl()
+            transport.close()
+
+
+def restart(transport: SerialTransport) -> None:
+    """Start the board anew, as its reset button does. There is no prompt any more."""
+    transport.exec_raw_no_follow("import machine; machine.reset()")
+    transport.in_raw_repl = False
+
+
+def _why_not(port: str) -> str:
+    """Why a port cannot be opened, and what to do."""
+    path = Path(port)
+    if port.startswith("/") and not path.exists():
+        there = [each.device for each in serial.tools.list_ports.comports() if each.vid is not None]
+        found = f"there is {', '.join(there)}" if there else "no board is found on USB"
+        return f"there is no port {port}: {found}; plug the board in, with a cable that carries data"
+    if port.startswith("/") and not os.access(port, os.R_OK | os.W_OK):
+        return f"no permission to open {port}: join its group (sudo usermod -aG {path.group()} $USER) and log in again"
+    try:
+        serial.Serial(port, exclusive=True).close()
+    except (OSError, ValueError) as error:
+        if "exclusively lock" in str(error) or "busy" in str(error):
+            return f"{port} is in use by another program: close it (a monitor, Thonny, mpremote), and try again"
+        return f"{port} is no serial port: name the one that the board is on"
+    return f"{port} could not be opened at once: try again"
