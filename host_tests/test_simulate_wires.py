@@ -92,7 +92,9 @@ def test_all_but_the_dust_of_the_first_half_minute(nodes, board):
     commands.show(out, err)
     result = json.loads(out.splitlines()[-1])
     assert nodes[board].returncode == 0
+    said = result["last_error"]
     assert result["samples"] == SAMPLES
-    # temperature, air (2), weight, moisture, the soil's temperature, count and rate
-    assert SAMPLES * 8 <= result["acknowledged"] == result["readings"] <= SAMPLES * 11
-    assert "warming up" in result["last_error"]
+    # temperature, air (2), weight, moisture, the soil's temperature, count and rate; a busy PC may, as an interrupt
+    # would, hold a load cell's clock high for too long, which costs a weight
+    assert SAMPLES * 8 - 1 <= result["acknowledged"] == result["readings"] <= SAMPLES * 11
+    assert "warming up" in said or "clock was high" in said

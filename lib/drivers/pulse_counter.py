@@ -18,12 +18,13 @@ from drivers import Sensor
 class PulseCounter(Sensor):
     """bus: machine.Pin; the contact closes to ground, against the pin's own pull-up. Channels: count and rate.
 
-    debounce_ms: how long a change of level must last; longer than the contact bounces, shorter than it is closed or
-    open at its fastest; 0 for outputs that do not bounce. factor: what a pulse stands for, in `unit`. per_s: the
-    rate's time, 60 for a minute. The rate is that since the reading before, and of one second at least.
+    debounce_ms: for so long after a change of level others are bounces; longer than the contact bounces, shorter than
+    it is closed or open at its fastest; 0 for outputs that do not bounce.
+    factor: what a pulse stands for, in `unit`. per_s: the rate's time, 60 for a minute. The rate is that since the
+    reading before, and of one second at least.
 
-    total: pulses counted before. It is public, too, and goes on from there: who wants counts to survive a reset
-    keeps `total` after each read() and gives it back. Pulses in between are lost with the power.
+    total: pulses counted in earlier lives. The attribute of that name goes on from there: who wants counts to survive
+    a reset keeps it after each read(), and gives it back to the next life. Pulses since then are lost with the power.
 
     Counts while the CPU runs; in deep sleep nobody listens.
     """
@@ -47,8 +48,8 @@ class PulseCounter(Sensor):
         self.CHANNELS = (("count", unit), ("rate", unit + "/" + time_unit))
 
     def _edge(self, pin):
-        """Interrupt handler; it allocates nothing. A level counts that has changed, and was kept before that for
-        debounce_ms: bounces end at the level they began with."""
+        """Interrupt handler; it allocates nothing. Looks at the level, so that noise shorter than its own delay is
+        none, and takes a change when none was taken for debounce_ms."""
         level = pin.value()
         if level == self._level:
             return

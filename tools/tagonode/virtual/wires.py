@@ -208,7 +208,7 @@ class Contact(Wire):
             found.extend(part.edges())
         if self.unplugged or self.stuck is not None:
             level = 1 if self.stuck is None else self.stuck
-            found = [] if level == self.now else [(found[0][0] if found else 0.0, level)]
+            found = [] if level == self.now else [(self.clock(), level)]
         if found:
             self.now = found[-1][1]
         return found
