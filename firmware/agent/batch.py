@@ -36,8 +36,14 @@ class Batch:
         self._rest = 0  # a sample of which a reading was refused: what else it has goes alone
         self._piecemeal = False  # which readings of the sample in flight were sent is not known any more
         self._aside = []  # (sequence, index, reason) refused alone, but nothing else was accepted since
+        self._again = None  # (sequence, index) of a reading that was refused alone once
         self._accepts = False  # the server took something since it began to refuse
         self._refusal = ""  # what it says to everything
+
+    @property
+    def doubted(self) -> bool:
+        """Whether a reading that was refused alone has to be refused once more."""
+        return self._again is not None
 
     @property
     def waiting(self) -> bool:
@@ -155,6 +161,7 @@ class Batch:
     def taken(self) -> bool:
         """The server has all of it. False when the flash cannot be written: then it is still in flight."""
         self._accepts = True
+        self._again = None
         self._refusal = ""
         if not self._set_aside():
             return False
@@ -212,7 +219,13 @@ class Batch:
         return verdict
 
     def _alone(self, sequence, index, reason):
+        if self._again != (sequence, index):
+            # a server in trouble refuses anything for a while: once more, after a pause
+            self._again = sequence, index
+            self._most_readings = 1
+            return verdicts.REJECTED
         alike = reason[:_ALIKE]
+        self._again = None
         self._search_ended()
         others = []
         for other in self._aside:

@@ -139,8 +139,11 @@ class Uplink:
                 self._log.warning("uplink", verdict + ": " + detail)
             return 0
         status["error"] = verdict + ": " + detail
-        # the next batch is a smaller one
-        wait = 0 if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE) else self._wait(verdict, hint)
+        if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE):
+            # the next batch is a smaller one, or the same reading once more
+            wait = self._window_ms // 30 if self._batch.doubted else 0
+        else:
+            wait = self._wait(verdict, hint)
         self._log.warning("uplink", "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100))
         return wait
 
