@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagonode.places import MICROPYTHON
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # part of the house -> (folder or files, top-level module names)
@@ -95,13 +97,6 @@ BANS = (
     ),
 )
 
-# what MicroPython 1.24 and newer has on esp32 and rp2, or freezes into its firmware
-_MICROPYTHON = (
-    "_onewire _thread array asyncio binascii bluetooth builtins cmath collections cryptolib deflate dht "
-    "ds18x20 errno esp esp32 espnow framebuf gc hashlib heapq io json machine math micropython mip neopixel network "
-    "ntptime onewire os platform random re requests rp2 select socket ssl struct sys time tls uctypes vfs"
-)
-MICROPYTHON = frozenset(_MICROPYTHON.split(" "))
 NOT_ON_BOARD = "MicroPython has no such module on a board: it would fail where nobody is there to see it"
 
 

@@ -4,6 +4,7 @@ import tomllib
 
 import pytest
 from tagonode import config
+from tagonode.drivers import BUILT_IN
 
 BASE = """
 board = "pico_w"
@@ -138,7 +139,7 @@ def on_board(board: str, *sensors: str) -> config.NodeConfig:
         text += (
             f'[[sensors]]\ndriver = "{driver}"\nbus = "{bus}"\n' + "".join(more).lstrip(";").replace(";", "\n") + "\n"
         )
-        for variable, _ in config.driver_channels(driver, {}) if driver in config.places.drivers() else ():
+        for variable, _ in BUILT_IN.find(driver).channels({}) if driver in BUILT_IN.names() else ():
             text += f'[sensors.channels.{variable}]\nvariable = "{variable}_{index}"\n'
     return config.check(tomllib.loads(text), "node.toml")
 

@@ -10,7 +10,8 @@ import tomllib
 import pytest
 from harness import boards, commands
 from harness.guest import faultsuite
-from tagonode import build, config, places, port, scan
+from tagonode import build, config, device, places, port, scan
+from tagonode.drivers import BUILT_IN
 from tagonode.simulate import settings_files
 from tagonode.virtual import wiring
 from tagonode.virtual.bus import DirectI2C, I2CBus
@@ -18,7 +19,7 @@ from tagonode.virtual.environment import Environment
 from test_driver_table import DRIVERS_KNOWN
 
 TAGONODE = boards.MPREMOTE.parent / "tagonode"
-I2C_DRIVERS = [name for name in places.drivers() if config.driver_bus(name) == "i2c"]
+I2C_DRIVERS = [name for name in places.drivers() if BUILT_IN.find(name).bus == "i2c"]
 TOKEN = "5ca11ab1-0000-4000-8000-00000badcafe"
 NODE = '[wifi]\nnetworks = ["field"]\n'
 
@@ -58,7 +59,7 @@ def addresses(text: str) -> set[int]:
 def test_every_i2c_driver_is_in_the_table_with_all_its_addresses():
     assert sorted(known.driver for known in scan.KNOWN) == sorted(I2C_DRIVERS)
     for known in scan.KNOWN:
-        assert config.driver_address(known.driver) in known.addresses
+        assert BUILT_IN.find(known.driver).address in known.addresses
         assert set(known.addresses) == addresses(DRIVERS_KNOWN[known.driver.upper()][0])
 
 
@@ -94,7 +95,7 @@ class Bench:
 
     def driver(self, name: str, monkeypatch, address: int):
         """The chip's driver, with this clock for its `time`."""
-        made = config._driver_class(name)(self.i2c, address=address)
+        made = device.load("drivers").driver_class(name)(self.i2c, address=address)
         for cls in type(made).__mro__[:-1]:
             module = __import__(cls.__module__, fromlist=["time"])
             if hasattr(module, "time"):
@@ -188,7 +189,7 @@ def test_all_chips_of_a_board_that_has_nothing_on_it_yet(board):
     result = json.loads(said.splitlines()[-1])
     found = {(bus["name"], chip["driver"], chip["address"]) for bus in result["buses"] for chip in bus["chips"]}
     soldered = {
-        (each["bus"], each["driver"], each.get("address", config.driver_address(each["driver"]))) for each in SOLDERED
+        (each["bus"], each["driver"], each.get("address", BUILT_IN.find(each["driver"]).address)) for each in SOLDERED
     }
     assert found == soldered
     unsure = {chip["driver"] for bus in result["buses"] for chip in bus["chips"] if not chip["certain"]}

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,8 +54,12 @@ def imports_of(source: Path) -> set[str]:
     return {".".join(name.split(".")[: i + 1]) for name in names for i in range(name.count(".") + 1)}
 
 
-def modules_for(roots: Iterable[str]) -> dict[str, Path]:
-    """The modules that `roots` need, roots included: {path on the board without ending: source file}."""
+def modules_for(roots: Iterable[str], own_drivers: Mapping[str, Path] | None = None) -> dict[str, Path]:
+    """The modules that `roots` need, roots included: {path on the board without ending: source file}.
+
+    own_drivers: {name: file} of those that come in place of, or beside, the project's in its package.
+    """
+    own = {f"drivers.{name}": (file, f"/lib/drivers/{name}") for name, file in (own_drivers or {}).items()}
     found: dict[str, Path] = {}
     queue = list(roots)
     for name in list(queue):
@@ -66,7 +70,7 @@ def modules_for(roots: Iterable[str]) -> dict[str, Path]:
         if name in seen:
             continue
         seen.add(name)
-        module = find_module(name)
+        module = own.get(name) or find_module(name)
         if module is None:
             continue
         source, target = module
@@ -90,16 +94,16 @@ def compile_module(source: Path, shown_as: str) -> bytes:
 def compile_all(modules: dict[str, Path]) -> dict[str, bytes]:
     """{path on the board: .mpy} for {path without ending: source file}."""
     with ThreadPoolExecutor() as pool:
-        compiled = pool.map(
-            lambda item: compile_module(item[1], item[0].lstrip("/") + ".py"), modules.items()
-        )
+        compiled = pool.map(lambda item: compile_module(item[1], item[0].lstrip("/") + ".py"), modules.items())
         return {f"{target}.mpy": code for target, code in zip(modules, compiled, strict=True)}
 
 
-def firmware_files(board: str, drivers: Iterable[str]) -> dict[str, bytes]:
-    """All code of a node with this board and these drivers: {path on the board: content}."""
+def firmware_files(
+    board: str, drivers: Iterable[str], own_drivers: Mapping[str, Path] | None = None
+) -> dict[str, bytes]:
+    """All code of a node with this board and these drivers: {path on the board: content}. own_drivers: as above."""
     roots = ["agent.app", "agent.assemble", f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
-    files = compile_all(modules_for(roots))
+    files = compile_all(modules_for(roots, own_drivers))
     for name in ("boot.py", "main.py"):
         files[f"/{name}"] = (places.FIRMWARE / name).read_bytes()
     return files

@@ -22,8 +22,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     create_model,
     field_validator,
     model_validator,
@@ -31,6 +33,7 @@ from pydantic import (
 
 from tagonode import device, places
 from tagonode.device import settings as device_settings
+from tagonode.drivers import BUILT_IN, Driver, Drivers
 
 ENV_TOKEN = "TAGONODE_TOKEN"
 ENV_WIFI = "TAGONODE_WIFI_PASSWORD"
@@ -219,12 +222,16 @@ class Sensor(_Section):
     every: Annotated[float, Field(ge=0.02, le=86400)] | None = None
     options: dict[str, Any] = {}
     channels: dict[str, ChannelSettings] = {}
+    _chip: Driver = PrivateAttr()
 
     @field_validator("driver")
     @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in places.drivers():
-            raise ValueError(f"there is no driver {name!r}{_nearest(name, places.drivers())}")
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        drivers = _drivers(info)
+        try:
+            drivers.find(name)
+        except KeyError:
+            raise ValueError(f"there is no driver {name!r}{_nearest(name, drivers.names())}") from None
         return name
 
     @field_validator("bus")
@@ -233,12 +240,22 @@ class Sensor(_Section):
         return bus.replace(" ", "")
 
     @model_validator(mode="after")
+    def _takes_its_driver(self, info: ValidationInfo) -> "Sensor":
+        self._chip = _drivers(info).find(self.driver)
+        return self
+
+    @property
+    def chip(self) -> Driver:
+        """The driver that `driver` names."""
+        return self._chip
+
+    @model_validator(mode="after")
     def _address_fits(self) -> "Sensor":
         if self.address is None:
             return self
-        if driver_address(self.driver) is None and driver_bus(self.driver) != "onewire":
+        if self.chip.address is None and self.chip.bus != "onewire":
             raise ValueError(f"{self.driver} has no address: leave it out")
-        if driver_bus(self.driver) == "i2c":
+        if self.chip.bus == "i2c":
             if not isinstance(self.address, int) or not 0x08 <= self.address <= 0x77:
                 raise ValueError(f"address {self.address!r} is none of an I2C chip: give 0x08 to 0x77")
         elif not isinstance(self.address, int) and not re.fullmatch("[0-9a-fA-F]{16}", self.address):
@@ -247,11 +264,11 @@ class Sensor(_Section):
 
     @model_validator(mode="after")
     def _channels_exist(self) -> "Sensor":
-        allowed = driver_options(self.driver)
+        allowed = self.chip.options
         for name in self.options:
             if name not in allowed:
                 raise ValueError(f"{self.driver} has no option {name!r}{_nearest(name, allowed)}")
-        known = [variable for variable, _ in driver_channels(self.driver, self.options)]
+        known = [variable for variable, _ in self.chip.channels(self.options)]
         for name in self.channels:
             if name not in known:
                 raise ValueError(f"{self.driver} has no channel {name!r}; it has {', '.join(known)}")
@@ -260,7 +277,7 @@ class Sensor(_Section):
     def device_channels(self) -> list[list[Any]]:
         """[[variable, unit, decimals]] as the board's settings have them."""
         rows = []
-        for variable, unit in driver_channels(self.driver, self.options):
+        for variable, unit in self.chip.channels(self.options):
             own = self.channels.get(variable, ChannelSettings())
             shown = unit if own.unit is None else own.unit
             decimals = _DECIMALS.get(unit, 3) if own.decimals is None else own.decimals
@@ -364,33 +381,8 @@ def _nearest(word: str, words: list[str]) -> str:
     return f"; there are {', '.join(sorted(words))}" if words else ""
 
 
-def _driver_class(driver: str) -> Any:
-    return device.load("drivers").driver_class(driver)
-
-
-def driver_channels(driver: str, options: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """CHANNELS of a driver with these options: (variable, unit) each. Raises ValueError for what it does not take."""
-    made = _driver_class(driver)
-    try:
-        return tuple(made(None, **options).CHANNELS)
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise ValueError(f"{driver}: its options will not do: {error}") from None
-
-
-def driver_bus(driver: str) -> str:
-    """The kind of bus that a driver needs: i2c, onewire, pin, pins, uart, adc or wifi."""
-    return _driver_class(driver).BUS
-
-
-def driver_address(driver: str) -> int | None:
-    """The address a driver takes when it is given none; None for one that has no address, or finds its chip."""
-    parameters = inspect.signature(_driver_class(driver)).parameters
-    return parameters["address"].default if "address" in parameters else None
-
-
-def driver_options(driver: str) -> list[str]:
-    """What a driver can be told beside its bus and address: names of its further arguments."""
-    return [name for name in list(inspect.signature(_driver_class(driver)).parameters)[1:] if name != "address"]
+def _drivers(info: ValidationInfo) -> Drivers:
+    return info.context["drivers"] if info.context else BUILT_IN
 
 
 def _field(row: tuple) -> tuple[Any, Any]:
@@ -441,7 +433,7 @@ class _NodeBase(_Section):
         chips: dict[tuple[str, Any], str] = {}
         pins: dict[str, Sensor] = {}
         for sensor in self.sensors:
-            wanted = driver_bus(sensor.driver)
+            wanted = sensor.chip.bus
             try:
                 kind, used = buses.resolve(sensor.bus)
             except ValueError as error:
@@ -460,7 +452,7 @@ class _NodeBase(_Section):
                     f"{other.driver} on {other.bus} and {sensor.driver} on {sensor.bus} both use {pin}: "
                     "give one of them another pin"
                 )
-            address = sensor.address or driver_address(sensor.driver)
+            address = sensor.address or sensor.chip.address
             if address is None:
                 continue
             shown = f"{address:#x}" if isinstance(address, int) else address
@@ -503,6 +495,7 @@ class NodeConfig:
 
     model: Any
     origin: str
+    own_drivers: Drivers = BUILT_IN
 
     @property
     def board(self) -> str:
@@ -599,10 +592,10 @@ def _keys_at(location: tuple) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-def check(data: dict[str, Any], origin: str) -> NodeConfig:
+def check(data: dict[str, Any], origin: str, drivers: Drivers = BUILT_IN) -> NodeConfig:
     """Check a config's data. Raises ConfigError with every mistake."""
     try:
-        return NodeConfig(NodeModel.model_validate(data), origin)
+        return NodeConfig(NodeModel.model_validate(data, context={"drivers": drivers}), origin, drivers)
     except ValidationError as error:
         raise ConfigError([f"{origin}: {line}" for line in _remedies(data, error)]) from None
 
@@ -632,7 +625,7 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> NodeConf
             if not isinstance(place, dict):
                 raise ConfigError([f"{origin}: {section}: has to be a section: write [{section}]"])
         place[name] = value
-    return check(data, origin)
+    return check(data, origin, Drivers(path.parent) if path is not None else BUILT_IN)
 
 
 def secret(name: str, config_path: Path | None) -> str | None:

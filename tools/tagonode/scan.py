@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tagonode import config, device, places, port
+from tagonode.drivers import BUILT_IN
 
 _SCRIPT = places.ONBOARD / "scan.py"
 # as many as answer when SDA is held low
@@ -234,7 +235,7 @@ def toml(board: str, buses: list[Bus]) -> str:
         if chip.candidates and not chip.driver
     ]
     sensors = [(bus, chip) for bus in buses for chip in bus.chips if chip.driver]
-    channels = {id(chip): config.driver_channels(chip.driver or "", {}) for _, chip in sensors}
+    channels = {id(chip): BUILT_IN.find(chip.driver or "").channels({}) for _, chip in sensors}
     times = Counter(variable for rows in channels.values() for variable, _ in rows)
     taken: set[str] = set()
     blocks = []

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -291,7 +291,8 @@ class Simulation:
     def _prepare(self, stack: contextlib.ExitStack, work: Path, server: Server, ntp: str, nameserver: str) -> None:
         board = self.config.board
         geometry = image.GEOMETRIES[board]
-        firmware = build.firmware_files(board, self.config.drivers)
+        firmware = build.firmware_files(board, self.config.drivers, self.config.own_drivers.own())
+        own_chips = self._own_chips()
         guest = work / "guest"
         guest.mkdir()
         for source in places.GUEST.glob("*.py"):
@@ -330,12 +331,28 @@ class Simulation:
                 nameserver,
                 serial=node.name,
                 seed=index + 1,
+                own_chips=own_chips,
             )
             terminal = self._terminal(stack, node) if self.options.terminal else None
             node.board = VirtualBoard(
                 path, geometry, hardware, self.heap_kib, guest, self._line_taker(node), node.take_boot, terminal
             )
             self.nodes.append(node)
+
+    def _own_chips(self) -> dict[str, Callable]:
+        """Simulated chips of the config's own drivers, and a line for each that has none."""
+        drivers, found = self.config.own_drivers, {}
+        for name in self.config.drivers:
+            try:
+                chip = drivers.chip(name)
+            except ValueError as error:
+                raise SimulateError(str(error)) from None
+            if chip is not None:
+                found[name] = chip
+            elif name not in places.drivers():
+                text = f"{name} has no simulated chip (drivers/chips/{name}.py): nothing will answer it"
+                self.console.print(text, style="yellow", markup=False, highlight=False)
+        return found
 
     def _terminal(self, stack: contextlib.ExitStack, node: Node) -> Terminal:
         """A serial port for the node, and a line that says where it is."""

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tagonode.config import board_buses
@@ -80,12 +80,20 @@ def attach(hardware: Hardware, driver: str, bus: str, environment: Any, clock: C
 
 
 def build_hardware(
-    board: str, sensors: list, networks: dict[str, str], nameserver: str, serial: str, seed: int
+    board: str,
+    sensors: list,
+    networks: dict[str, str],
+    nameserver: str,
+    serial: str,
+    seed: int,
+    own_chips: Mapping[str, Callable] | None = None,
 ) -> Hardware:
     """A board with its chips in a believable day, starting at the present hour.
 
-    sensors: those of the config (driver, bus, address); networks: {ssid: password} in reach.
+    sensors: those of the config (driver, bus, address); networks: {ssid: password} in reach; own_chips: {driver: chip}
+    that come beside, or in place of, those here.
     """
+    chips = {**CHIPS, **(own_chips or {})}
     day = Day(seed)
     port = ports.chip_of(board)
     chip_of_board = ports.CHIPS[port]
@@ -97,10 +105,10 @@ def build_hardware(
 
     buses = {unit: I2CBus(nack_errno=chip_of_board.nack) for unit in range(chip_of_board.i2c)}
     for sensor in sensors:
-        if sensor.driver in CHIPS and sensor.bus.startswith("i2c"):
+        if sensor.driver in chips and sensor.bus.startswith("i2c"):
             address = {} if sensor.address is None else {"address": sensor.address}
-            specimen = {"seed": seed} if sensor.driver in _SCATTERED else {}
-            chip = CHIPS[sensor.driver](day, now, **specimen, **address)
+            specimen = {"seed": seed} if sensor.driver in _SCATTERED and chips[sensor.driver] in CHIPS.values() else {}
+            chip = chips[sensor.driver](day, now, **specimen, **address)
             buses[int(sensor.bus.removeprefix("i2c"))].chips.append(chip)
 
     def battery(ratio: float) -> Callable[[], float]:
