@@ -3,6 +3,7 @@
 import pytest
 import spool.queue
 from campaigns.spool_damage import campaign
+from spool.records import Sample, Scan
 from tagonode import spoolreader
 
 
@@ -49,6 +50,17 @@ def test_damage_is_shown_with_its_place(tmp_path, capsys):
     assert spoolreader.show(folder) == 0
     assert "damaged: s1, bytes " in capsys.readouterr().out
     assert len(spoolreader.load(folder).queued) == 397
+
+
+def test_a_sample_before_any_context_is_not_good(tmp_path):
+    folder = make_folder(tmp_path)
+    data = (folder / "s1").read_bytes()
+    scan = Scan(None, data, 1, 8)
+    while scan.step() and not (scan.kind < 0x20 and scan.sample(sample := Sample()) and sample.sequence == 50):
+        pass
+    (folder / "s1").write_bytes(data[:8] + data[scan.start : scan.stop] + data[8:])
+    found = [sample.sequence for sample in spool.Spool(str(folder), ()).peek()]
+    assert found == [sample.sequence for sample in spoolreader.load(folder).queued] == list(range(3, 401))
 
 
 def test_a_flash_image_is_read(tmp_path):

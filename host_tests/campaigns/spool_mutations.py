@@ -128,7 +128,7 @@ MUTATIONS = [
         "a damaged context is not looked for a second time",
         "damage",
         "records.py",
-        "            at += 1\n            self.damaged = True",
+        "            at += 1\n            size = _RECORD_MIN\n            self.damaged = True",
         "            self.damaged = True\n            return False",
     ),
     Mutation(

@@ -219,6 +219,13 @@ def test_headers_that_matter_are_kept():
     assert response.header("server") is None
 
 
+def test_trailers_are_no_headers():
+    raw = OK + CHUNKED + b"0\r\nRetry-After: 8\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
+    response = parse(raw)
+    assert facts(response) == (200, b"", True, 0)
+    assert [response.header(name) for name in ("retry-after", "connection", "content-length")] == [None] * 3
+
+
 def test_header_that_is_no_text_counts_as_absent():
     assert parse(OK + b"Location: \xff\xfe\r\nContent-Length: 0\r\n\r\n").header("location") is None
 

@@ -7,7 +7,7 @@ from binascii import crc32
 from struct import pack
 
 import pytest
-from harness import flash, heap, only
+from harness import flash, heap, only, timeout
 from spool import Spool, SpoolError
 
 CHANNELS = (("temperature", "°C", 2), ("rssi", "dBm", 0))
@@ -333,6 +333,7 @@ def test_no_code_that_is_seldom_needed_stays_in_memory(tmp):
 @only("micropython", why="CPython's heap says nothing about a board's")
 @heap("96K")
 @flash(blocks=128)
+@timeout(120)
 def test_a_week_offline_takes_no_memory(tmp):
     """10,080 samples in and 50,400 readings out, in half the heap of a node; 512 KB of flash hold them."""
     spool = new(tmp, FIVE)

@@ -194,8 +194,8 @@ class Spool:
 
     def _segment(self, base: int) -> Scan:
         # a context is kilobytes of names: the last segment's is there already, the others' may have the same names
-        context = self._context
-        scan = Scan(self._read, "s%d" % base, base, 8, context if context and context.base == base else None)
+        scan = Scan(self._read, "s%d" % base, base, 8)
+        scan.known = self._context
         scan.channels = self._channels
         return scan
 

@@ -178,7 +178,8 @@ class Scan:
     start: int
     stop: int
     i: int  # where in the buffer the next `get` reads
-    channels: tuple = ()  # those that a context most likely has: then it takes no memory for its own
+    known: Context = None  # taken when it is the one in the file, which then takes no memory
+    channels: tuple = ()  # taken by a context with the same ones
 
     def __init__(self, read, source, base: int = None, at: int = 0, context: Context = None):
         self.read = read
@@ -293,16 +294,20 @@ class Scan:
     def _context(self, seed: int) -> bool:
         if self.context:
             return self.context.seed == seed
+        known = self.known
+        if known and known.seed == seed and known.base == self.base:
+            self.context = known
+            return True
         base, total, time, every, tag = self.get(), self.get(), self.get(), self.get(), self.get_text()
         if self.base is not None and base != self.base:
             return False  # another segment's bytes
         channels = []
         for _ in range(self.get()):
             channels.append((self.get_text(), self.get_text(), self.get()))
-        known = tuple(channels)
-        if known == self.channels:
-            known = self.channels
-        self.context = Context(base, total, time, every, tag, known)
+        same = tuple(channels)
+        if same == self.channels:
+            same = self.channels
+        self.context = Context(base, total, time, every, tag, same)
         self.context.seed = seed
         return True
 
