@@ -142,10 +142,10 @@ MUTATIONS = [
     (
         "two samples in one interval",
         "sampler",
-        "if last is not None and due - last < self._every_ms // 2:",
+        "if last is not None and due - last < every // 2:",
         "if False:",
     ),
-    ("the grid of the boot for ever", "sampler", "phase = (mono if now is None else now)", "phase = mono"),
+    ("the grid of the boot for ever", "sampler", "(mono if now is None else now) % every", "mono % every"),
     ("a long wait does not see the clock set", "sampler", "if left > _LOOK_MS:", "if False:"),
     (
         "stamped after the conversion",
@@ -156,8 +156,8 @@ MUTATIONS = [
     (
         "a sample that was not stored is counted",
         "sampler",
-        "return False\n        self._committed()",
-        "return True\n        self._committed()",
+        "return False\n        self._committed(",
+        "return True\n        self._committed(",
     ),
     (
         "ticks subtracted by hand",
@@ -223,7 +223,7 @@ MUTATIONS = [
         "if isinstance(value, bool) or not isinstance(value, int):",
         "if not isinstance(value, int):",
     ),
-    ("the token shows", "settings", 'return "<secret>"', "return self._text"),
+    ("the token shows", "log", 'return "<secret>"', "return self._text"),
     ("a state line at the wrong level", "log", "if level <= self._level:", "if level < self._level:"),
     ("a sensor's bus stays stuck", "sampler", "if sensor.recover():", "if False:"),
     (
