@@ -191,6 +191,11 @@ WRONG_BUSES = (
     ("pico_w", "hx711 pins:gp22,gp22", "hx711: 'pins:gp22,gp22': give two pins"),
     ("pico_w", "dht22 pin:gp22,gp21", "dht22: 'pin:gp22,gp21': give one pin"),
     ("pico_w", "dht22 spi:gp22", "dht22: there is no kind of bus 'spi'; did you mean 'pin'?"),
+    (
+        "pico_w",
+        "dht22 gp22",
+        'dht22: \'gp22\' is a pin: say how it is used, "pin:gp22" or "onewire:gp22" or "adc:gp22"',
+    ),
     ("pico_w", "dht22 pin:gp23", f"dht22: pico_w has no pin 'gp23' {NO_PIN} gp0-gp22 gp26-gp28"),
     ("pico_w", "dht22 pin:gpio22", f"dht22: pico_w has no pin 'gpio22' {NO_PIN}"),
     ("esp32", "dht22 pin:gpio6", f"dht22: esp32 has no pin 'gpio6' {NO_PIN} gpio4-gpio5 gpio13-gpio19"),

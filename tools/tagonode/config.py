@@ -315,6 +315,9 @@ class BoardBuses:
         """(kind, pins) of a sensor's `bus`. Raises ValueError, naming the remedy."""
         kind, colon, names = bus.partition(":")
         if not colon:
+            if bus in self.pins or bus in self.adc:
+                kinds = " or ".join(f'"{kind}:{bus}"' for kind in _PIN_KINDS if kind != "pins")
+                raise ValueError(f"{bus!r} is a pin: say how it is used, {kinds}")
             if bus not in self.fixed:
                 near = _nearest(bus, list(self.fixed))
                 raise ValueError(f"{self.board} has no bus {bus!r}{near}")
