@@ -7,7 +7,7 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench campaign-powercut campaign-damage campaign-herd campaign-network faults help
+.PHONY: install run test check bench campaign-powercut campaign-damage campaign-herd campaign-network faults test-drivers help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
@@ -19,6 +19,7 @@ help:
 	@echo "make campaign-herd       200 nodes share one rate limit: when their requests come, as a histogram"
 	@echo "make faults   every fault of network and server against a virtual board, as a table    ARGS=\"handshake\""
 	@echo "make campaign-network    500 rounds of each class of these faults: no leak, no loss     ROUNDS=50"
+	@echo "make test-drivers        tests of your own drivers, on both runtimes           NODE=folder of node.toml"
 	@echo "make install  builds .venv with tagonode, python and micropython in its bin"
 
 install: $(VENV)/.installed
@@ -33,6 +34,9 @@ run: install
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+
+test-drivers: install
+	PYTHONPATH=host_tests $(BIN)/python -m pytest -p harness.collector -p no:cacheprovider --rootdir $(NODE) $(NODE) $(ARGS)
 
 check: install $(STUBS)/.installed
 	$(BIN)/python host_tests/check.py

@@ -58,9 +58,10 @@ class Bytecode:
 
 
 def _sources(folder: Path, parts: tuple[str, ...] | None, deep: bool) -> Iterator[Path]:
-    """Python files of the folder: of those `parts` of it, or all; without `deep` not of its folders."""
+    """Python files of the folder: of those `parts` of it, or all; without `deep` not of its folders but `chips`."""
     if not deep:
         yield from folder.glob("*.py")
+        yield from folder.glob("chips/*.py")
         return
     for part in parts if parts is not None else (".",):
         place = folder / part

@@ -1,6 +1,7 @@
 """Collects device tests once and runs each on CPython and on real MicroPython.
 
-A device test is a function test_* in a file below a folder called `device`. The rest is left to pytest.
+A device test is a function test_* in a file below a folder called `device`, or `drivers` (those of a user's own, beside
+a node.toml). The rest is left to pytest.
 """
 
 import base64
@@ -46,7 +47,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if "device" in module_path.parent.parts[len(parent.config.rootpath.parts) :]:
+    folders = module_path.parent.parts[len(parent.config.rootpath.parts) :]
+    if "device" in folders or "drivers" in folders:
         return DeviceFile.from_parent(parent, path=module_path)
     return None
 
