@@ -150,10 +150,10 @@ def test_mip_installs_a_package_of_the_pc(board, tmp_path):
 class Typist:
     """Somebody at `mpremote repl`, which has a terminal of its own."""
 
-    def __init__(self, port: str):
+    def __init__(self, port: str, *before: object):
         self._fd, line = pty.openpty()
         tty.setraw(line)  # until mpremote does it, Ctrl-C would be lost
-        command = [str(boards.MPREMOTE), "connect", port, "repl"]
+        command = [str(boards.MPREMOTE), "connect", port, *map(str, before), "repl"]
         self.process = subprocess.Popen(command, stdin=line, stdout=line, stderr=line, close_fds=True)
         os.close(line)
         self._seen = b""
@@ -209,6 +209,20 @@ def test_repl(board):
         typist.sees(b"MPY: soft reboot\r\n")
         typist.sees(b"main.py runs\r\n")
     assert typist.process.returncode == 0
+
+
+def test_repl_on_a_mounted_folder(board, tmp_path):
+    """What the board sends to have a file opened or read is binary, in the middle of a friendly prompt."""
+    content = "a\nb\n" * 1000
+    (tmp_path / "text").write_text(content)
+    with Typist(board.port, "mount", tmp_path) as typist:
+        typist.sees(b">>> ")
+        typist.types(b"f = open('made\\n', 'w'); print(f.write(open('text').read())); f.close()\r")
+        typist.sees(b"4000")
+        typist.types(b"print(open('text').read() == 'a\\nb\\n' * 1000)\r")
+        typist.sees(b"True")
+    assert typist.process.returncode == 0
+    assert (tmp_path / "made\n").read_text() == content
 
 
 @pytest.fixture
