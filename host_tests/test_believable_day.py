@@ -2,7 +2,7 @@
 
 import drivers
 import pytest
-from drivers import ads1115, ina219, max17048, scd4x
+from drivers import ads1115, bh1750, ina219, max17048, scd4x
 from harness.guest.faultsuite import Clock
 from tagonode.virtual import wiring
 from tagonode.virtual.bus import DirectI2C, I2CBus
@@ -11,7 +11,13 @@ from tagonode.virtual.environment import Day
 DAY_S = 86400
 WEEK = range(20000 * DAY_S, 20007 * DAY_S, 600)
 SEEDS = range(1, 9)
-DRIVERS = {"scd4x": scd4x.SCD4X, "ina219": ina219.INA219, "ads1115": ads1115.ADS1115, "max17048": max17048.MAX17048}
+DRIVERS = {
+    "scd4x": scd4x.SCD4X,
+    "ina219": ina219.INA219,
+    "ads1115": ads1115.ADS1115,
+    "max17048": max17048.MAX17048,
+    "bh1750": bh1750.BH1750,
+}
 
 
 def days(series):
@@ -59,6 +65,12 @@ def test_solar_panel(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_light_is_never_more_than_a_light_sensor_can_say(seed):
+    light = [Day(seed).value("illuminance", at) for at in WEEK]
+    assert min(light) < 1 and 10000 < max(light) < 0xFFFF / 1.2
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_cell_and_its_charge_agree(seed):
     day = Day(seed)
     for at in WEEK[::7]:
@@ -80,7 +92,7 @@ def test_the_seed_is_all_there_is():
 def test_drivers_read_a_week(kind, monkeypatch):
     """Nothing of it is out of a chip's range, and readings follow it."""
     clock = Clock()
-    for module in (drivers, ads1115, scd4x):
+    for module in (drivers, ads1115, bh1750, scd4x):
         monkeypatch.setattr(module, "time", clock)
     day = Day(3)
 

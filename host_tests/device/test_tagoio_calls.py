@@ -111,6 +111,8 @@ def test_read():
         ("Successfully Removed", None),
         ("", None),
         ("99999999999 x", None),
+        ("²", None),
+        ("-5", None),
         (True, None),
         (None, None),
         ([1], None),

@@ -97,7 +97,8 @@ def count(result):
     """The number in a result: 529 of ``query=count``, 2 of "2 Data Removed". None when there is none."""
     if isinstance(result, str):
         digits = result.split(" ")[0]
-        return int(digits) if digits.isdigit() and len(digits) < 10 else None
+        # isdigit() is also true of a raised ²
+        return int(digits) if 0 < len(digits) < 10 and all(["0" <= digit <= "9" for digit in digits]) else None
     return None if isinstance(result, bool) or not isinstance(result, (int, float)) else result
 
 

@@ -109,8 +109,13 @@ class Day:
         gust = 0.05 * self._waves("pressure", at, (127, 541))
         return (1014 + 14 * self._front(at + 20000) + tide) * (1 - self._height) + gust
 
+    def _daylight(self, at: float) -> float:
+        """As a share of what falls on a panel in full sun."""
+        return self._sun(at) ** 1.3 * (1 - 0.8 * self._cloud(at))
+
     def _illuminance(self, at: float) -> float:
-        return 0.2 + 108000 * self._sun(at) ** 1.3 * (1 - 0.8 * self._cloud(at))
+        # In half shade, as one hangs a BH1750: above 54612 lx it can only say that it is too bright.
+        return 0.2 + 48000 * self._daylight(at)
 
     def _co2(self, at: float) -> float:
         # Indoors: a room with its people in, their windows opened now and then, is a sum of exponentials. What was
@@ -215,10 +220,10 @@ class Day:
 
     def _current(self, at: float) -> float:
         # A panel of 1 W, whose charger lets go of it as the cell fills.
-        return 0.19 * self._illuminance(at) / 108000 * min(1.0, 8 * (1 - self._charge(at)))
+        return 0.19 * self._daylight(at) * min(1.0, 8 * (1 - self._charge(at)))
 
     def _voltage(self, at: float) -> float:
-        light = self._illuminance(at) / 108000
+        light = self._daylight(at) + 2e-6
         return 6.3 * light / (light + 0.004) - 2 * self._current(at)
 
     # What hangs on the four inputs of an ADC: a thermistor below 10 kΩ at 3.3 V, a phototransistor, half the
