@@ -2,6 +2,7 @@
 
 12.345 warning uplink: unavailable: …        seconds since boot, level, who, what
 @{"queued":5,"acknowledged":95,…}            the state, one JSON object
+12.400 debug sample: ([('rssi', 'dBm', 0)], [-67])     a sample: (variable, unit, decimals) of each, the values
 """
 
 import json
@@ -49,7 +50,7 @@ class Log:
     def info(self, who: str, text: str) -> None:
         self._write(2, who, text)
 
-    def debug(self, who: str, text: str) -> None:
+    def debug(self, who: str, text) -> None:
         self._write(3, who, text)
 
     def spool(self, text: str) -> None:

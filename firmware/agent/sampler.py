@@ -77,8 +77,8 @@ class Sampler:
         self._end = clock.mono() + time_ms if time_ms else 0
         self._log = log
         self._committed = committed
-        count = len(pipeline.channels) if pipeline else sum([len(sensor.channels) for sensor in sensors])
-        self._values: list = [None] * count
+        self._channels = pipeline.channels if pipeline else [row for sensor in sensors for row in sensor.channels]
+        self._values: list = [None] * len(self._channels)
 
     def failing(self) -> bool:
         """Whether a sensor is in trouble."""
@@ -199,5 +199,6 @@ class Sampler:
         except (SpoolError, ValueError) as error:
             self._log.error("spool", "sample not stored: " + str(error))
             return False
+        self._log.debug("sample", (self._channels, self._values))
         self._committed(self._pipeline is not None and self._pipeline.urgent)
         return True

@@ -452,3 +452,20 @@ async def test_who_is_in_trouble():
     assert not rig.sampler.failing()
     await rig.run()
     assert seen == [True, False, True, True]
+
+
+async def test_tells_each_sample_at_debug_level():
+    """With names and units, so that whoever starts to listen now can read it."""
+    rig = Rig(Chip((1.5,), OSError(5)), Chip((7,)), samples=2, every=1000)
+    await rig.run()
+    told = [line for line in rig.console.lines if "sample:" in line]
+    channels = "[('v0_0', '', 2), ('v1_0', '', 2)]"
+    assert told == [
+        f"0.000 debug sample: ({channels}, [1.5, 7])",
+        f"0.000 debug sample: ({channels}, [None, 7])",
+    ]
+    rig = Rig(Chip((1,)), samples=2, every=1000)
+    rig.console.lines.clear()
+    rig.sampler._log.set_level("info")
+    await rig.run()
+    assert not rig.console.lines
