@@ -30,7 +30,7 @@ def board_at(port: str) -> Iterator[SerialTransport]:
     try:
         transport = SerialTransport(port, timeout=_SILENCE_S)
     except (TransportError, OSError, ValueError):
-        raise PortError(_why_not(port)) from None
+        raise PortError(why_not(port)) from None
     try:
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # the library prints what it did not understand
@@ -59,7 +59,7 @@ def restart(transport: SerialTransport) -> None:
     transport.in_raw_repl = False
 
 
-def _why_not(port: str) -> str:
+def why_not(port: str) -> str:
     """Why a port cannot be opened, and what to do."""
     path = Path(port)
     if port.startswith("/") and not path.exists():
