@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import pytest
 from cloud_client import Client, trusting
 from tagonode.cloud import LocalCloud, rules
-from tagonode.cloud.app import TOKEN_HEADERS
+from tagonode.cloud.gate import TOKEN_HEADERS
 
 WRITE = "2026-03-31T12:30:15.250Z"
 

@@ -90,7 +90,8 @@ def write_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _text(text: str) -> str:
+def whole_text(text: str) -> str:
+    """The text, half surrogate pairs replaced."""
     # half of a surrogate pair is legal in a JSON escape and in no UTF-8 text
     try:
         text.encode()
@@ -106,7 +107,7 @@ def check_variable(value: Any) -> str:
     """The stored form of a variable's name, lower case. Raises ValueError naming the fault."""
     if not isinstance(value, str):
         raise ValueError("is required and must be a string")
-    name = _text(value).lower()
+    name = whole_text(value).lower()
     if not name:
         raise ValueError("must not be empty")
     if len(name) > VARIABLE_CHARACTERS:
@@ -120,7 +121,7 @@ def check_variable(value: Any) -> str:
 def check_value(value: Any) -> Any:
     """A string of up to 6 kB, a number or a boolean, unchanged. Raises ValueError."""
     if isinstance(value, str):
-        value = _text(value)
+        value = whole_text(value)
         if len(value.encode()) > VALUE_BYTES:
             raise ValueError("must be at most 6 kB")
     elif not isinstance(value, int | float):
@@ -134,7 +135,7 @@ def check_unit(value: Any) -> str:
         raise ValueError("must be a string")
     if len(value) > UNIT_CHARACTERS:
         raise ValueError(f"must be at most {UNIT_CHARACTERS} characters")
-    return _text(value)
+    return whole_text(value)
 
 
 def check_group(value: Any) -> str:
@@ -143,7 +144,7 @@ def check_group(value: Any) -> str:
         raise ValueError("must be a string")
     if len(value) > GROUP_CHARACTERS:
         raise ValueError(f"must be at most {GROUP_CHARACTERS} characters")
-    return _text(value)
+    return whole_text(value)
 
 
 def check_serie(value: Any) -> str:
@@ -201,7 +202,7 @@ def check_metadata(value: Any) -> str:
     """The JSON text, up to 10 kB, of an object or an array. Raises ValueError."""
     if not isinstance(value, dict | list):
         raise ValueError("must be an object")
-    text = _text(write_json(value))
+    text = whole_text(write_json(value))
     if len(text.encode()) > METADATA_BYTES:
         raise ValueError("must be at most 10 kB")
     return text

@@ -23,7 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tagonode.cloud.app import Traffic, create_app
 from tagonode.cloud.certificates import HOSTS, CertificateAuthority
-from tagonode.cloud.limits import RateLimits
+from tagonode.cloud.limits import Quotas, RateLimits
 from tagonode.cloud.ntp import NtpServer
 from tagonode.cloud.store import Device, Store
 
@@ -119,7 +119,8 @@ class LocalCloud:
     `port`, `ntp_port`: 0 for any free one. `db`: the database's file, whose CA and tokens are kept beside it
     and which survives a killed process; without it everything is thrown away by `stop()`. `clock` gives the
     Unix seconds that the API and NTP go by. Raises OSError when a port is taken and ValueError when `db` is
-    no database of ours. `limits`: how many requests a minute are taken, any number unless set, and what came.
+    no database of ours. `limits`: how many requests a minute are taken, any number unless set, and what came; `quotas`
+    the same for records a month and devices.
     """
 
     def __init__(
@@ -153,9 +154,11 @@ class LocalCloud:
             self._ntp = NtpServer(host, ntp_port, clock)
             self._cleanup.callback(self._ntp.stop)
             self.limits = RateLimits()
-            self.traffic = Traffic(create_app(self.store, self.limits, clock))
+            self.quotas = Quotas()
+            self.traffic = Traffic(create_app(self.store, self.limits, self.quotas, clock))
             self._wire = _Wire()
             self.account_token = self.store.account_token
+            self.network_token = self.store.network_token
             self.device_token = self.store.token_of_first_device() or self.create_device("First device")
             self._start(listener, plain)
         except BaseException:

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tagonode.cloud import queries, rules, times
+from tagonode.cloud import profile, queries, rules, times
 from tagonode.cloud.rules import Record, Refused
 
-VERSION = 1  # of the schema, kept in the file as user_version
+VERSION = 2  # of the schema, kept in the file as user_version
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -36,6 +36,7 @@ CREATE TABLE token (
     name TEXT NOT NULL, permission TEXT NOT NULL, serie_number TEXT,
     created_at INTEGER NOT NULL, expires_at INTEGER) WITHOUT ROWID;
 CREATE INDEX token_device ON token (device);
+CREATE INDEX token_serial ON token (serie_number);
 CREATE TABLE parameter (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
     device INTEGER NOT NULL REFERENCES device ON DELETE CASCADE,
@@ -113,6 +114,7 @@ class Store:
         self._durable = durable
         self._lock = threading.Lock()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._used: dict[str, int] = {}  # when each token was shown last, since the start
         self._closed = False
         try:
             self.path.touch(mode=0o600)  # it holds tokens
@@ -127,6 +129,8 @@ class Store:
                     raise sqlite3.DatabaseError("it holds something else")
                 self._writer.execute("PRAGMA journal_mode=WAL")
                 self._create()
+            elif version < VERSION:
+                self._upgrade()
         except (sqlite3.DatabaseError, OSError) as error:
             raise ValueError(
                 f"{path} cannot be used as the stand-in's database ({error}); name another file"
@@ -134,6 +138,7 @@ class Store:
         meta = dict(self._writer.execute("SELECT key, value FROM meta"))
         self.profile = meta["profile"]
         self.account_token = meta["account_token"]
+        self.network_token = meta["network_token"]
         self._instance = meta["instance"]
 
     def _connect(self) -> sqlite3.Connection:
@@ -154,6 +159,20 @@ class Store:
                 [("profile", rules.new_id()), ("account_token", account), ("instance", secrets.token_hex(3))],
             )
             db.execute("INSERT INTO token VALUES (?,'account',NULL,'Default','full',NULL,?,NULL)", (account, now))
+            self._add_network_token(db, now)
+
+    def _upgrade(self) -> None:
+        """A file of format 1: it knew no serial numbers and no network."""
+        with self._transaction() as db:
+            db.execute("CREATE INDEX token_serial ON token (serie_number)")
+            self._add_network_token(db, self._now())
+            db.execute(f"PRAGMA user_version={VERSION}")
+
+    @staticmethod
+    def _add_network_token(db: sqlite3.Connection, now: int) -> None:
+        token = str(uuid.uuid4())
+        db.execute("INSERT INTO meta VALUES ('network_token',?)", (token,))
+        db.execute("INSERT INTO token VALUES (?,'network',NULL,'Default','full',NULL,?,NULL)", (token, now))
 
     def close(self) -> None:
         """Close every connection. Calls after this one raise sqlite3.ProgrammingError."""
@@ -197,12 +216,21 @@ class Store:
     # -- devices and tokens --------------------------------------------------------------------------------
 
     def create_device(
-        self, name: str, type: str = "immutable", token: str | None = None, **fields: Any
+        self,
+        name: str,
+        type: str = "immutable",
+        token: str | None = None,
+        *,
+        allow: Callable[[int], None] = lambda held: None,
+        parameters: list[dict[str, Any]] | None = None,
+        **fields: Any,
     ) -> tuple[str, str]:
-        """Add a device and its first token. Returns (id, token).
+        """Add a device and its first token, which never expires. Returns (id, token).
 
         `fields`: description, tags (list), network, connector, serie_number, payload_decoder, active,
         visible, chunk_period and chunk_retention (immutable devices only; month and 36 when left out).
+        `parameters` as profile.check_parameters gives them. `allow` is asked with the number of devices there are,
+        and may raise Refused.
         """
         if type not in ("immutable", "mutable"):
             raise ValueError(f"type must be immutable or mutable, not {type!r}")
@@ -230,12 +258,14 @@ class Store:
             last_input=None,
         )
         with self._transaction() as db:
+            allow(db.execute("SELECT count(*) FROM device").fetchone()[0])
             marks = ",".join("?" * len(row))
             number = db.execute(f"INSERT INTO device VALUES ({marks})", row).lastrowid
             db.execute(
                 "INSERT INTO token VALUES (?,'device',?,'Default','full',?,?,NULL)",
                 (token, number, row.serie_number, now),
             )
+            self._set_parameters(db, number, parameters or [])
         return identity, token
 
     def edit_device(self, identity: str, **fields: Any) -> None:
@@ -245,28 +275,142 @@ class Store:
             raise ValueError(f"no such field of a device: {', '.join(sorted(unknown))}")
         if "tags" in fields:
             fields["tags"] = rules.write_json(fields["tags"])
+        serial = fields.get("serie_number")
         columns = "".join(f"{name}=?," for name in fields)
         with self._transaction() as db:
             changed = db.execute(
                 f"UPDATE device SET {columns} updated_at=? WHERE id=?",
                 (*fields.values(), self._now(), identity),
             ).rowcount
+            if serial is not None:  # it is the first token's, as when the device is made with it
+                db.execute(
+                    "UPDATE token SET serie_number=? WHERE token = (SELECT token FROM token WHERE device = "
+                    "(SELECT number FROM device WHERE id=?) ORDER BY created_at, token LIMIT 1)",
+                    (serial, identity),
+                )
         if not changed:
             raise Refused(404, "Invalid Device ID")
 
+    def convert_device(self, identity: str, storage: dict[str, Any]) -> None:
+        """Another type, chunk_period and chunk_retention for a disabled, empty device. Raises Refused 400 or 404."""
+        device = self.device(identity)
+        if device.active:
+            raise Refused(400, "Device must be disabled before it is converted")
+        with self._transaction() as db:
+            if db.execute("SELECT 1 FROM data WHERE device=? LIMIT 1", (device.number,)).fetchone():
+                raise Refused(400, "Device must be empty before it is converted")
+            db.execute(
+                "UPDATE device SET type=?, chunk_period=?, chunk_retention=?, updated_at=? WHERE number=?",
+                (*(storage[name] for name in ("type", "chunk_period", "chunk_retention")), self._now(), device.number),
+            )
+
+    def delete_device(self, identity: str) -> None:
+        """Remove a device with its tokens, parameters and data. Raises Refused 400 or 404."""
+        device = self.device(identity)
+        if any(tag["key"] == profile.PROTECTION for tag in json.loads(device.tags)):
+            raise Refused(400, f"Device has the tag {profile.PROTECTION}: remove that first")
+        with self._transaction() as db:
+            db.execute("DELETE FROM data WHERE device=?", (device.number,))
+            db.execute("DELETE FROM device WHERE number=?", (device.number,))
+
+    def device(self, identity: str) -> Device:
+        """The device with this id. Raises Refused 404."""
+        with self._reader() as db:
+            row = db.execute("SELECT * FROM device WHERE id=?", (identity,)).fetchone()
+        if row is None:
+            raise Refused(404, "Invalid Device ID")
+        return Device(*row)
+
+    def devices(self, query: profile.ListQuery) -> list[dict[str, Any]]:
+        """One page of devices: id, name and tags of each, and the fields asked for."""
+        where, arguments = query.where, query.arguments
+        if query.serial:
+            where += " AND number IN (SELECT device FROM token WHERE serie_number=?)"
+            arguments += (query.serial,)
+        with self._reader() as db:
+            rows = db.execute(
+                f"SELECT * FROM device WHERE {where} ORDER BY {query.order}, number LIMIT ? OFFSET ?",
+                (*arguments, query.amount, (query.page - 1) * query.amount),
+            ).fetchall()
+        wanted = {"id", "name", "tags", *query.fields}
+        answer = []
+        for row in rows:
+            info = self.info(Device(*row))
+            if not query.bucket_names:
+                info["bucket"] = info["id"]
+            answer.append({name: value for name, value in info.items() if name in wanted})
+        return answer
+
     def create_token(
-        self, identity: str, name: str = "Token", permission: str = "full", expires_at: int | None = None
+        self,
+        identity: str,
+        name: str = "Token",
+        permission: str = "full",
+        expires_at: int | None = None,
+        serial: str | None = None,
     ) -> str:
         """One more token for a device. `expires_at` in ms, None for never. Raises Refused 404."""
         token = str(uuid.uuid4())
         with self._transaction() as db:
             changed = db.execute(
-                "INSERT INTO token SELECT ?,'device',number,?,?,NULL,?,? FROM device WHERE id=?",
-                (token, name, permission, self._now(), expires_at, identity),
+                "INSERT INTO token SELECT ?,'device',number,?,?,?,?,? FROM device WHERE id=?",
+                (token, name, permission, serial, self._now(), expires_at, identity),
             ).rowcount
         if not changed:
             raise Refused(404, "Invalid Device ID")
         return token
+
+    def delete_token(self, token: str) -> None:
+        """Remove a device's token. Raises Refused 404, also for tokens of other kinds."""
+        with self._transaction() as db:
+            changed = db.execute("DELETE FROM token WHERE token=? AND kind='device'", (token,)).rowcount
+        if not changed:
+            raise Refused(404, "Invalid Token")
+
+    def tokens(self, identity: str, query: profile.ListQuery) -> list[dict[str, Any]]:
+        """One page of a device's tokens, with the fields asked for, else all of them. Raises Refused 404."""
+        device = self.device(identity)
+        with self._reader() as db:
+            rows = db.execute(
+                "SELECT token, name, permission, serie_number, created_at, expires_at FROM token "
+                f"WHERE device=? AND {query.where} ORDER BY {query.order}, token LIMIT ? OFFSET ?",
+                (device.number, *query.arguments, query.amount, (query.page - 1) * query.amount),
+            ).fetchall()
+        answer = []
+        for token, name, permission, serial, created_at, expires_at in rows:
+            expire = "never" if expires_at is None else times.iso8601(expires_at)
+            used = self._used.get(token)
+            row = {
+                "token": token,
+                "device_id": device.id,
+                "network_id": device.network,
+                "name": name,
+                "permission": permission,
+                "serie_number": serial,
+                "last_authorization": used and times.iso8601(used),
+                "expire_time": expire,
+                "expire_date": expire,
+                "created_at": times.iso8601(created_at),
+            }
+            answer.append({key: row[key] for key in row if not query.fields or key in query.fields})
+        return answer
+
+    def has_tokens(self, device: Device) -> bool:
+        """Whether a device has a token."""
+        with self._reader() as db:
+            return db.execute("SELECT 1 FROM token WHERE device=? LIMIT 1", (device.number,)).fetchone() is not None
+
+    def token_of_serial(self, serial: str) -> str:
+        """A token of the newest device with this serial number. Raises Refused 404."""
+        with self._reader() as db:
+            row = db.execute(
+                "SELECT token FROM token WHERE serie_number=? AND (expires_at IS NULL OR expires_at > ?) "
+                "ORDER BY device DESC, created_at DESC LIMIT 1",
+                (serial, self._now()),
+            ).fetchone()
+        if row is None:
+            raise Refused(404, "Invalid Serial Number")
+        return str(row[0])
 
     def access(self, token: str) -> Access | None:
         """What `token` opens; None when it is unknown or has expired. It may carry a short prefix."""
@@ -278,8 +422,10 @@ class Store:
                 f"LEFT JOIN device ON number = token.device WHERE token IN ({marks})",
                 spellings,
             ).fetchone()
-        if row is None or (row[2] is not None and row[2] <= self._now()):
+        now = self._now()
+        if row is None or (row[2] is not None and row[2] <= now):
             return None
+        self._used[spellings[-1]] = now
         return Access(row[0], row[1], Device(*row[3:]) if row[3] is not None else None)
 
     def token_of_first_device(self) -> str | None:
@@ -314,6 +460,18 @@ class Store:
                 answer[name] = times.iso8601(answer[name])
         return {name: content for name, content in answer.items() if content is not None}
 
+    def profile_info(self, device: Device) -> dict[str, Any]:
+        """The answer to GET /device/:id: what GET /info gives, and what only the profile's owner sees."""
+        answer = self.info(device)
+        answer["data_retention"] = "forever"
+        answer["configuration_params"] = self.parameters(device)
+        if device.chunk_period is not None:
+            answer["chunk_period"], answer["chunk_retention"] = device.chunk_period, device.chunk_retention
+            answer["data_retention"] = f"{device.chunk_retention} {device.chunk_period}"
+        if device.serie_number is not None:
+            answer["serie_number"] = device.serie_number
+        return answer
+
     # -- parameters ----------------------------------------------------------------------------------------
 
     def parameters(self, device: Device, sent: bool | None = None) -> list[dict[str, Any]]:
@@ -338,6 +496,41 @@ class Store:
                 (identity, device.number, key, value, sent),
             )
             return identity
+
+    def set_parameters(self, device: Device, rows: list[dict[str, Any]]) -> None:
+        """Add parameters, or edit those with the same id or key; the others stay. All of `rows`, or none.
+
+        `rows` as profile.check_parameters gives them. Raises Refused 404 for an unknown id, 400 for too many.
+        """
+        with self._transaction() as db:
+            self._set_parameters(db, device.number, rows)
+
+    @staticmethod
+    def _set_parameters(db: sqlite3.Connection, device: int | None, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            name = "id" if "id" in row else "key"
+            found = db.execute(f"SELECT id FROM parameter WHERE device=? AND {name}=?", (device, row[name])).fetchone()
+            if found:
+                changes = {column: row[column] for column in ("key", "value", "sent") if column in row}
+                columns = "".join(f", {column}=?" for column in changes)
+                db.execute(f"UPDATE parameter SET id=id{columns} WHERE id=?", (*changes.values(), found[0]))
+            elif "id" in row:
+                raise Refused(404, "Invalid Parameter ID")
+            else:
+                db.execute(
+                    "INSERT INTO parameter (id, device, key, value, sent) VALUES (?,?,?,?,?)",
+                    (rules.new_id(), device, row["key"], row["value"], row.get("sent", False)),
+                )
+        (held,) = db.execute("SELECT count(*) FROM parameter WHERE device=?", (device,)).fetchone()
+        if held > profile.PARAMETERS:
+            raise Refused(400, f"A device has at most {profile.PARAMETERS} configuration parameters")
+
+    def delete_parameter(self, device: Device, identity: str) -> None:
+        """Remove one parameter. Raises Refused 404."""
+        with self._transaction() as db:
+            changed = db.execute("DELETE FROM parameter WHERE device=? AND id=?", (device.number, identity)).rowcount
+        if not changed:
+            raise Refused(404, "Invalid Parameter ID")
 
     def mark_parameter_read(self, device: Device, identity: str) -> None:
         """Set `sent` of one parameter. Raises Refused 404."""
@@ -368,7 +561,10 @@ class Store:
         ]
         with self._transaction() as db:
             if device.type == "mutable":
-                (held,) = db.execute("SELECT count(*) FROM data WHERE device=?", (device.number,)).fetchone()
+                (held,) = db.execute(
+                    "SELECT count(*) FROM (SELECT 1 FROM data WHERE device=? LIMIT ?)",
+                    (device.number, rules.MUTABLE_RECORDS),
+                ).fetchone()
                 if held >= rules.MUTABLE_RECORDS:
                     raise Refused(400, f"The device has reached the limit of {rules.MUTABLE_RECORDS} data registers")
             db.executemany(_INSERT, rows)
@@ -436,6 +632,11 @@ class Store:
             return db.execute(
                 f"DELETE FROM data WHERE number IN (SELECT number FROM ({statement}))", arguments
             ).rowcount
+
+    def empty(self, device: Device) -> None:
+        """Remove all of a device's data."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM data WHERE device=?", (device.number,))
 
     def edit(self, device: Device, edits: list[tuple[str, dict[str, Any]]]) -> int:
         """Change fields of records by id, all or none. Returns how many records were there to change."""
