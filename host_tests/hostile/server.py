@@ -27,7 +27,7 @@ class Fault:
     """One way in which things go wrong, and what is to be seen of it.
 
     verdicts: (verdict, part of its detail) each of which has to be said; "a|b" either of them. also: verdicts that
-    may be said besides; racing: and on a busy machine.
+    may be said besides; racing: and on a busy machine, or when request and close cross each other.
 
     What goes wrong, each None for nothing: `connection`, a step, for new connections; `certificate`, one of
     certificates.KINDS, or "1.3" for a server that knows no older TLS; `names`, what the name server says; `answer`.
