@@ -19,7 +19,6 @@ from tagoio.question import found, question
 
 BUFFER = const(4096)  # bytes of a body's piece: what one TLS record takes on esp32 and rp2
 _PATH = "/data"
-_UNSSL = "?_ssl=false"
 _SPREAD = const(12)  # doublings of a wait at most
 _DOUBT_ENDS = const(8)  # points after which no further question is worth its wait
 _ANSWERED = const(4)  # TagoIO answered, but did not show the reading
@@ -31,10 +30,14 @@ class Uplink:
 
     `flush` is an Event that asks for sending now. buffer: bytearray of BUFFER bytes, which bodies are made in and
     answers are kept in.
+
+    `errands`: coroutine functions errand(pulse, uplink), done after each turn that found TagoIO willing: for what is no
+    reading (agent.events, agent.remote). They ask by `exchange`, and find the answer in `response`.
     """
 
     def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
         self.flush = asyncio.Event()
+        self.errands = []
         self._spool = spool
         self._session = session
         self._clock = clock
@@ -51,7 +54,7 @@ class Uplink:
         self._prefix = settings["tagoio.prefix"]
         self._token = settings["tagoio.token"]
         self._batch = Batch(spool, clock, buffer, settings["upload.body"], log)
-        self._response = http1.Response(buffer)
+        self.response = http1.Response(buffer)
         self._doubt = None  # points, while nobody knows whether the last batch arrived
         self._failures = 0  # in a row, of one pace
         self._slow = False
@@ -82,6 +85,9 @@ class Uplink:
                 if wait is None:
                     break
                 await pulse.sleep(wait)
+            if self._link.up.is_set() and self._clock.synced.is_set() and not self._status["error"]:
+                for errand in self.errands:
+                    await errand(pulse, self)
 
     def _until_due(self):
         if not self._every_ms:
@@ -151,7 +157,7 @@ class Uplink:
         """POST the batch: (verdict, detail, hint) as tagoio.verdicts has them."""
         batch = self._batch
         try:
-            answer = await self._exchange(pulse, "POST", _PATH + (_UNSSL if self._plain else ""))
+            answer = await self.exchange(pulse, "POST", _PATH, batch.body(), batch.size)
         except SpoolError:
             batch.returned()
             raise
@@ -184,8 +190,8 @@ class Uplink:
         # whatever of it a server does not understand: once by group, once by time
         by_time = self._doubt >= _ANSWERED and time is not None
         asked = question(variable, None, time) if by_time else question(variable, group)
-        verdict, detail, hint = await self._exchange(pulse, "GET", asked + ("&_ssl=false" if self._plain else ""))
-        response = self._response
+        verdict, detail, hint = await self.exchange(pulse, "GET", asked)
+        response = self.response
         there = None
         if verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
             # by its group alone: another node of the same device may have sampled at the same moment
@@ -208,22 +214,24 @@ class Uplink:
 
     # ---- how
 
-    async def _exchange(self, pulse, method, path):
-        """One request and the verdict on its answer."""
+    async def exchange(self, pulse, method: str, path: str, body=None, size: int = None):
+        """One request and the verdict on its answer, (verdict, detail, hint) as tagoio.verdicts has them.
+
+        body: an iterable of pieces of JSON, `size` bytes in all; None: no body. To be asked by this task alone.
+        """
         session = self._session
         if self._joins != self._link.joins:
             # a connection from before the link was lost is dead, and nothing would say so
             self._joins = self._link.joins
             session.close()
         pulse.beat()
-        response = self._response
+        response = self.response
         token = self._token.reveal()
         headers = [("Device-Token", token)]
-        body = size = None
-        if method == "POST":
+        if body is not None:
             headers.append(("Content-Type", "application/json"))
-            size = self._batch.size
-            body = self._batch.body()
+        if self._plain:
+            path += ("&" if "?" in path else "?") + "_ssl=false"
         response.begin(method)
         try:
             head = http1.encode_head(method, self._prefix + path, self._host, headers, size)

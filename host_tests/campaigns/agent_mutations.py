@@ -90,8 +90,8 @@ MUTATIONS = [
     (
         "plain HTTP without a word",
         "uplink",
-        'if self._plain else ""))\n        response',
-        'if False else ""))\n        response',
+        "        if self._plain:\n            path",
+        "        if False:\n            path",
     ),
     ("the warning is lost", "uplink", 'status["warning"] = detail', "pass"),
     ("a batch is not halved", "batch", "self._body_max = self.size // 2", "pass"),
