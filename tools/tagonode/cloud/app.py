@@ -68,6 +68,7 @@ def create_app(store: Store, limits: RateLimits, quotas: Quotas, clock: Callable
     gate = Gate(store, limits, quotas, clock)
     add_device_routes(app, gate)  # first: /device/params is no device's id
     add_account_routes(app, gate)
+    app.state.gate = gate
 
     # -- what goes wrong -----------------------------------------------------------------------------------
 
