@@ -21,10 +21,16 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tagonode.cloud import lan
+from tagonode.cloud.admin import add_admin_routes
 from tagonode.cloud.app import Traffic, create_app
 from tagonode.cloud.certificates import HOSTS, CertificateAuthority
+from tagonode.cloud.connection import Connection
+from tagonode.cloud.faults import Faults
+from tagonode.cloud.gate import token_of
 from tagonode.cloud.limits import Quotas, RateLimits
 from tagonode.cloud.ntp import NtpServer
+from tagonode.cloud.page import PageServer
 from tagonode.cloud.store import Device, Store
 
 KEEP_ALIVE_S = 180
@@ -40,6 +46,7 @@ class _Wire:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.connections = 0
+        self.accepted = 0  # those without TLS, too
         self.hellos = 0
         self.up = 0
         self.down = 0
@@ -67,6 +74,10 @@ class _Protocol(H11Protocol):
         with self.wire.lock:
             self.wire.connections += self.scheme == "https"
             self.wire.open[transport] = self.wire.measure(transport)
+            self.wire.accepted += 1
+            number = self.wire.accepted
+        # every request's scope gets a copy of it
+        self.app_state = {**self.app_state, "connection": Connection(transport, number, self.wire.measure)}
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -120,8 +131,12 @@ class LocalCloud:
     and which survives a killed process; without it everything is thrown away by `stop()`. `clock` gives the
     Unix seconds that the API and NTP go by. Raises OSError when a port is taken and ValueError when `db` is
     no database of ours. `limits`: how many requests a minute are taken, any number unless set, and what came; `quotas`
-    the same for records a month and devices.
+    the same for records a month and devices. `host`: where to listen; another one than loopback opens it to a network,
+    under `names` in the certificate. `page`: with the live page, on `page_port` (None: the usual one where it is free).
+    `faults`: what it does to a device on request.
     """
+
+    FIRST_DEVICE = "First device"
 
     def __init__(
         self,
@@ -130,7 +145,14 @@ class LocalCloud:
         host: str = "127.0.0.1",
         ntp_port: int = 0,
         clock: Callable[[], float] = time,
+        page: bool = False,
+        page_port: int | None = None,
     ):
+        self._clock = clock
+        self.host = host
+        self.names = lan.names(host)
+        self.temporary = db is None
+        self.page: PageServer | None = None
         self._stopping = threading.Lock()
         self._stopped = False
         self._cleanup = contextlib.ExitStack()
@@ -150,17 +172,26 @@ class LocalCloud:
             self._plain_port: int = plain.getsockname()[1]
             self.store = Store(self.db, durable=db is not None)
             self._cleanup.callback(self.store.close)
-            self._ca = CertificateAuthority(_ca_folder(self.db, db is None), HOSTS)
+            self._ca = CertificateAuthority(_ca_folder(self.db, db is None), (*HOSTS, *self.names))
             self._ntp = NtpServer(host, ntp_port, clock)
             self._cleanup.callback(self._ntp.stop)
             self.limits = RateLimits()
             self.quotas = Quotas()
-            self.traffic = Traffic(create_app(self.store, self.limits, self.quotas, clock))
+            api = create_app(self.store, self.limits, self.quotas, clock)
+            self.faults = Faults(api, self._device_of)
+            add_admin_routes(api, api.state.gate, self.faults)
+            self.traffic = Traffic(api)
+            self.traffic.intercept = self.faults.intercept
             self._wire = _Wire()
             self.account_token = self.store.account_token
             self.network_token = self.store.network_token
-            self.device_token = self.store.token_of_first_device() or self.create_device("First device")
+            self.device_token = self.store.token_of_first_device() or self.create_device(self.FIRST_DEVICE)
+            if page:
+                self.page = PageServer(self, host, page_port)
             self._start(listener, plain)
+            if self.page is not None:
+                self._cleanup.callback(self.page.stop)
+                self.page.start()
         except BaseException:
             self._cleanup.close()
             raise
@@ -170,7 +201,7 @@ class LocalCloud:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         protocol = type("_CountingProtocol", (_Protocol,), {"wire": self._wire})
         config = uvicorn.Config(
-            self.traffic,
+            self.page.recorder.around(self.traffic) if self.page else self.traffic,
             http=protocol,
             ws="none",
             loop="asyncio",
@@ -196,6 +227,10 @@ class LocalCloud:
         self._server.should_exit = True
         self._thread.join(10)
 
+    def _device_of(self, headers: dict[str, str]) -> str | None:
+        access = self.store.access(token_of(headers))
+        return access.device.id if access and access.device else None
+
     def _tls(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2  # boards speak no newer one
@@ -214,7 +249,7 @@ class LocalCloud:
     @property
     def url(self) -> str:
         """The API's base address."""
-        return f"https://localhost:{self.port}"
+        return f"https://{self.names[0] if self.names else 'localhost'}:{self.port}"
 
     @property
     def plain_url(self) -> str:
@@ -240,6 +275,19 @@ class LocalCloud:
     def ca_file(self) -> Path:
         """The root certificate's PEM file."""
         return self._ca.root_pem_file
+
+    @property
+    def token_file(self) -> Path:
+        """A file beside the CA with the first device's token, for its owner's eyes: commands can name that instead."""
+        path = self._ca.folder / "device.token"
+        if not path.exists() or path.read_text() != self.device_token:
+            path.touch(mode=0o600)
+            path.write_text(self.device_token)
+        return path
+
+    def now_ms(self) -> int:
+        """Unix ms by the stand-in's clock."""
+        return int(self._clock() * 1000)
 
     # -- what a test or a simulation does behind the API's back --------------------------------------------
 
