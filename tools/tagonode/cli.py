@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -22,6 +22,78 @@ app = typer.Typer(
 @app.callback()
 def _main() -> None:
     pass
+
+
+@app.command(epilog="Example: tagonode build greenhouse/node.toml --out build")
+def build(
+    config: Annotated[Path, typer.Argument(help="A node.toml.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to: a new or empty folder, or that of a build.")],
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.pem",
+            help="Root certificate(s) that the node is to trust; left out: those of the server's chain, as it is now, "
+            "and the likely next ones.",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout in place of the tables.")] = False,
+) -> None:
+    """Make all files of a node, as they lie on its board, but for its secrets. Two builds are byte-identical.
+
+    Asks the server for its certificates, unless --ca names them. Exit status: 0 built, 1 not, 2 wrong use.
+    """
+    from tagonode.build import build as run
+
+    try:
+        status = run(config, out, ca, json)
+    except BuildError as error:
+        _fail(error)
+    raise typer.Exit(status)
+
+
+@app.command(
+    epilog="Example: tagonode deploy greenhouse/node.toml --port /dev/ttyACM0",
+)
+def deploy(
+    config: Annotated[Path, typer.Argument(help="A node.toml.")],
+    port: Annotated[
+        list[str] | None, typer.Option(metavar="PORT", help="The board's serial port; several for several boards.")
+    ] = None,
+    all_ports: Annotated[
+        bool,
+        typer.Option("--all-ports", help="Every board that is on USB, side by side, each with a token of its own."),
+    ] = False,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FILE.pem", help="Root certificate(s) to trust, as for `tagonode build`.")
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            min=0,
+            help="Seconds to wait for the first delivered reading; 0: not at all; left out: as long as node.toml's "
+            "intervals make it, and a minute.",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON a board on stdout.")] = False,
+) -> None:
+    """Put a node on its board: MicroPython is there already (tagonode flash), the board is on a serial port.
+
+    Sends the files that differ, and switches to them at once: whenever it is interrupted, the board has the old version
+    or the new one. The token and the Wi-Fi password come from secrets.toml beside node.toml, or the environment. The
+    queue stays; boot.py and main.py of another program are replaced.
+    Exit status: 0 the board delivers, 1 it does not, 2 wrong use.
+    """
+    from tagonode.deploy import DeployError
+    from tagonode.deploy import deploy as run
+
+    if bool(port) == all_ports:
+        _wrong_use("give --port PORT, or --all-ports for every board on USB")
+    try:
+        status = run(config, port or [], all_ports, ca, wait, json)
+    except (BuildError, DeployError) as error:
+        _fail(error)
+    raise typer.Exit(status)
 
 
 @app.command(
@@ -150,6 +222,29 @@ def spool(
     raise typer.Exit(show(path, json))
 
 
+@app.command(epilog="Example: tagonode monitor --port /dev/ttyACM0 --plot temperature")
+def monitor(
+    port: Annotated[str, typer.Option(help="The board's serial port.")],
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="VAR", help="Draw this variable; the node prints its readings with log level debug."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in place of text.")] = False,
+) -> None:
+    """Follow a running board: its log, its state, what to do about its errors. Only listens; Ctrl-C ends it.
+
+    A board that restarts, or whose cable is pulled, is waited for. Exit status: 0, 1 no board, 2 wrong use.
+    """
+    from tagonode.monitor import monitor as run
+    from tagonode.port import PortError
+
+    try:
+        status = run(port, plot, json)
+    except PortError as error:
+        _fail(error)
+    raise typer.Exit(status)
+
+
 @app.command(epilog="Example: tagonode scan --port /dev/ttyACM0")
 def scan(
     port: Annotated[str, typer.Option(help="The board's serial port.")],
@@ -176,6 +271,11 @@ def scan(
         sys.stderr.write(f"{error}\n")
         status = 1
     raise typer.Exit(status)
+
+
+def _fail(error: Exception) -> NoReturn:
+    sys.stderr.write(f"{error}\n")
+    raise typer.Exit(1)
 
 
 def _wrong_use(text: str) -> None:

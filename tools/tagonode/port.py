@@ -1,12 +1,13 @@
 """The board on a serial port, by mpremote's library: its prompt, and errors that say what to do about them."""
 
 import contextlib
-import io
 import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import mpremote.transport_serial
 import serial
 import serial.tools.list_ports
 from mpremote.transport import TransportError, TransportExecError
@@ -15,6 +16,20 @@ from mpremote.transport_serial import SerialTransport
 # an answer that takes longer than this is none
 _SILENCE_S = 2
 _PROMPT_S = 5
+
+# What MicroPython calls the boards, and ours of that kind; the more special names come first.
+_MACHINES = (
+    ("Pico 2 W", "pico2_w"),
+    ("Pico W", "pico_w"),
+    ("ESP32S3", "esp32s3"),
+    ("ESP32C3", "esp32c3"),
+    ("ESP32", "esp32"),
+    ("virtual", "virtual"),
+)
+_NOT_OURS = ("ESP32S2", "ESP32C2", "ESP32C5", "ESP32C6", "ESP32H2", "ESP32P4")
+
+# the library prints what it did not understand
+setattr(mpremote.transport_serial, "print", lambda *texts: None)  # noqa: B010 - no name that it has
 
 
 class PortError(Exception):
@@ -33,8 +48,7 @@ def board_at(port: str) -> Iterator[SerialTransport]:
         raise PortError(why_not(port)) from None
     try:
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # the library prints what it did not understand
-                transport.enter_raw_repl(timeout_overall=_PROMPT_S)
+            transport.enter_raw_repl(timeout_overall=_PROMPT_S)
         except TransportError:
             raise PortError(
                 f"no MicroPython answers at {port}: press the board's reset button and try again; make sure that it is "
@@ -53,6 +67,23 @@ def board_at(port: str) -> Iterator[SerialTransport]:
             transport.close()
 
 
+def call(transport: SerialTransport, function: str, *arguments: Any) -> Any:
+    """Call a function of the script that was executed at the prompt, with plain values, for a plain value."""
+    return transport.eval(f"{function}({', '.join(map(repr, arguments))})")
+
+
+def board_called(machine: str) -> str | None:
+    """Which of the boards there are files for calls itself so, None for another."""
+    if any(name in machine for name in _NOT_OURS):
+        return None
+    return next((board for name, board in _MACHINES if name in machine), None)
+
+
+def on_usb() -> list[str]:
+    """The serial ports on USB."""
+    return sorted(each.device for each in serial.tools.list_ports.comports() if each.vid is not None)
+
+
 def restart(transport: SerialTransport) -> None:
     """Start the board anew, as its reset button does. There is no prompt any more."""
     transport.exec_raw_no_follow("import machine; machine.reset()")
@@ -63,7 +94,7 @@ def why_not(port: str) -> str:
     """Why a port cannot be opened, and what to do."""
     path = Path(port)
     if port.startswith("/") and not path.exists():
-        there = [each.device for each in serial.tools.list_ports.comports() if each.vid is not None]
+        there = on_usb()
         found = f"there is {', '.join(there)}" if there else "no board is found on USB"
         return f"there is no port {port}: {found}; plug the board in, with a cable that carries data"
     if port.startswith("/") and not os.access(port, os.R_OK | os.W_OK):

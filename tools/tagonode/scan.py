@@ -171,7 +171,7 @@ class Board:
 
     def call(self, function: str, *arguments: Any) -> Any:
         """Call one of the script's functions."""
-        return self._transport.eval(f"{function}({', '.join(map(repr, arguments))})")
+        return port.call(self._transport, function, *arguments)
 
     def scan(self, name: str, scl: int, sda: int) -> Bus:
         """All of one bus."""
@@ -206,22 +206,12 @@ def _nothing(bus: Bus, scl: int, sda: int) -> str:
     return f"no chip answers ({pins}): check that SCL and SDA are not swapped, and that each chip has power"
 
 
-# What MicroPython calls the boards, for a hint.
-_MACHINES = (
-    ("Pico 2 W", "pico2_w"),
-    ("Pico W", "pico_w"),
-    ("ESP32S3", "esp32s3"),
-    ("ESP32C3", "esp32c3"),
-    ("ESP32", "esp32"),
-)
-
-
 def _which_board(given: str | None, deployed: str | None, machine: str) -> str:
     if given is not None and given not in places.boards():
         raise ScanError(f"--board {given}: there is no such board; there are {', '.join(places.boards())}")
     if given or deployed:
         return given or deployed or ""
-    likely = next((name for words, name in _MACHINES if words in machine), None)
+    likely = port.board_called(machine)
     hint = f"it calls itself {machine}: --board {likely}" if likely else f"one of {', '.join(places.boards())}"
     raise ScanError(f"this board has no TagoNode yet, so say with --board which one it is ({hint})")
 

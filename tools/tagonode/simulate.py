@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import functools
 import json
 import re
 import shutil
@@ -23,6 +22,7 @@ from rich.live import Live
 from rich.table import Table
 
 from tagonode import build, config, places
+from tagonode.build import settings_files
 from tagonode.cloud.ntp import NtpServer
 from tagonode.cloud.server import LocalCloud
 from tagonode.device import regions
@@ -155,12 +155,6 @@ class Node:
     @property
     def balanced(self) -> bool:
         return self.count("sampled") == sum(self.count(name) for name in _COUNTERS[1:])
-
-
-def settings_files(settings: dict[str, Any]) -> dict[str, bytes]:
-    """Both copies of a board's settings file."""
-    sealed = device_settings.seal(settings, functools.partial(json.dumps, ensure_ascii=False)).encode()
-    return dict.fromkeys(device_settings.FILES, sealed)
 
 
 def parse_url(url: str) -> tuple[str, int, str]:
