@@ -37,9 +37,10 @@ def load_sensor(row: dict, board) -> Sensor:
     name = row["driver"]
     driver = drivers.driver_class(name)
     channels = tuple([tuple(channel[:3]) for channel in row["channels"]])
-    return Sensor(
-        name, driver, board, row["bus"], row.get("address"), channels, row.get("every", 0), row.get("options")
-    )
+    kind: type = Sensor
+    if getattr(driver, "COUNTS", False):
+        from agent.totals import Counter as kind
+    return kind(name, driver, board, row["bus"], row.get("address"), channels, row.get("every", 0), row.get("options"))
 
 
 def load_pipeline(config: dict, log):

@@ -24,13 +24,14 @@ class PulseCounter(Sensor):
     reading before, and of one second at least.
 
     total: pulses counted in earlier lives. The attribute of that name goes on from there: who wants counts to survive
-    a reset keeps it after each read(), and gives it back to the next life. Pulses since then are lost with the power.
+    a reset keeps it after each read(), and gives it back to the next life, as a node does. Pulses since then are lost.
 
     Counts while the CPU runs; in deep sleep nobody listens.
     """
 
     CHANNELS = (("count", "pulses"), ("rate", "pulses/min"))
     BUS = "pin"
+    COUNTS = True
     _REMEDY = "use a pin that has interrupts"
 
     def __init__(
