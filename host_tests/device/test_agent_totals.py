@@ -211,7 +211,7 @@ def mounted(device, program, make=False):
 @heap("384K")
 @pytest.mark.parametrize("program", (32, 256))
 def test_the_power_goes_at_each_operation_of_flash(program):
-    """And in the middle of it: then there is a total that is not behind the last one reported, nor ahead of the next."""
+    """And in the middle of it: the total found then is not behind the last one reported, nor ahead of the next."""
     import vfs
 
     block = 4 * program

@@ -376,6 +376,7 @@ def calls_out_of_order(make):
     rig.driver.start()
     rig.clock.sleep_ms(500)
     rig.must_read()  # a start() whose result nobody fetched
+    rig.set_scene()
     rig.driver.start()
     try:  # noqa: SIM105 - contextlib is not on a board
         rig.check_values(rig.driver.read())  # too early: true values, after a bounded wait, or an error
