@@ -207,9 +207,15 @@ def cloud(
     raise typer.Exit(start_cloud_command(port, db, json, limit))
 
 
-@app.command(epilog="Example: tagonode spool node.img --json")
+@app.command(epilog="Example: tagonode spool --port /dev/ttyACM0 --save queue-of-node-7")
 def spool(
-    path: Annotated[Path, typer.Argument(help="A flash image, a copy of a board's folder /queue, or one segment.")],
+    path: Annotated[
+        Path | None, typer.Argument(help="A flash image, a copy of a board's folder /queue, or one segment.")
+    ] = None,
+    port: Annotated[
+        str | None, typer.Option(help="Copy the queue of the board on this serial port; interrupts its program.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FOLDER", help="With --port: keep the copy here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
 ) -> None:
     """What is in a node's queue: readings, quarantined ones, damage, the books.
@@ -217,9 +223,22 @@ def spool(
     Reads the format as lib/spool/FORMAT.md describes it, on its own: nothing of the device's code is used.
     Exit status: 0 read, 1 not.
     """
-    from tagonode.spoolreader import show
+    if (path is None) == (port is None):
+        _wrong_use("give PATH, or --port PORT for a connected board: one of them")
+    if save is not None and port is None:
+        _wrong_use("--save goes with --port: what is at PATH is a copy already")
+    if port is None:
+        from tagonode.spoolreader import show
 
-    raise typer.Exit(show(path, json))
+        raise typer.Exit(show(path, json))
+    from tagonode.port import PortError
+    from tagonode.spool import SpoolError, of_board
+
+    try:
+        status = of_board(port, save, json)
+    except (PortError, SpoolError) as error:
+        _fail(error)
+    raise typer.Exit(status)
 
 
 @app.command(epilog="Example: tagonode monitor --port /dev/ttyACM0 --plot temperature")

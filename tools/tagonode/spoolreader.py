@@ -545,14 +545,18 @@ def rows(spool: Spool) -> Iterator[dict[str, Any]]:
 
 
 def show(path: Path | str, json_lines: bool = False) -> int:
-    """Prints the spool at a path: a table, or JSON lines (queued readings, then quarantined ones, then damage, then a
-    summary; each with "kind"). Returns the exit status: 0, or 1 when it cannot be read.
-    """
+    """Prints the spool at a path, as print_spool() does. Returns the exit status: 0, or 1 when it cannot be read."""
     try:
         spool = load(path)
     except (SpoolFormatError, OSError) as e:
         print(f"{path}: {e}", file=sys.stderr)
         return 1
+    print_spool(spool, json_lines)
+    return 0
+
+
+def print_spool(spool: Spool, json_lines: bool = False) -> None:
+    """A table, or JSON lines: queued readings, then quarantined ones, then damage, then a summary; each with "kind"."""
     state = spool.state
     books = {
         "tag": spool.tag,
@@ -572,7 +576,7 @@ def show(path: Path | str, json_lines: bool = False) -> int:
         lines.append({"kind": "summary", **books, "notes": spool.notes})
         for line in lines:
             print(json.dumps(line, ensure_ascii=False))
-        return 0
+        return
     from rich.console import Console
     from rich.table import Table
 
@@ -598,4 +602,3 @@ def show(path: Path | str, json_lines: bool = False) -> int:
     for note in spool.notes:
         console.print(note, markup=False)
     console.print(", ".join(f"{name} {value}" for name, value in books.items()), markup=False)
-    return 0
