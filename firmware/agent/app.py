@@ -25,15 +25,20 @@ def roots():
 
 
 class Node:
-    """One node, whose parts agent.assemble makes. `status` is what its state lines say."""
+    """One node, whose parts agent.assemble makes. `status` is what its state lines say.
 
-    def __init__(self, config: dict, board, log, clock, link, spool):
+    cause: why the board started; crashes: how many there have been since it was last healthy. `events`: an
+    agent.events.Events, None where nobody wants to know.
+    """
+
+    def __init__(self, config: dict, board, log, clock, link, spool, cause: str = "", crashes: int = 0):
         self.board = board
         self.log = log
         self.clock = clock
         self.link = link
         self.spool = spool
-        self.resolver = self.uplink = self.sampler = None
+        self.cause = cause
+        self.resolver = self.uplink = self.sampler = self.house = self.events = None
         self.status = {
             "verdict": "", "error": "", "warning": "", "requests": 0, "handshakes": 0, "resent": 0, "done": False
         }  # fmt: skip
@@ -45,6 +50,7 @@ class Node:
         self._time_servers = config.get("ntp.servers", ())
         self._changed = asyncio.Event()
         self._first = spool.next_sequence
+        self._crashes = crashes
 
     def attach(self, resolver, uplink, sampler) -> None:
         """The parts that need the node's status and `committed`."""
@@ -86,25 +92,48 @@ class Node:
     async def _keep_time(self, pulse):
         await self.clock.run(pulse, self.link, self.resolver, self._time_servers, self._clock_every_ms)
 
+    def look(self, light) -> int:
+        """What the light is to show: one of the states of `light`, which is agent.light."""
+        return light.state(
+            self.link.up.is_set(), bool(self.clock.state), bool(self.status["error"]), self.sampler.failing()
+        )
+
     async def _shine(self, pulse):
         from agent import light
 
-        def look():
-            return light.state(
-                self.link.up.is_set(), bool(self.clock.state), bool(self.status["error"]), self.sampler.failing()
-            )
+        await light.run(pulse, self.board.led, lambda: self.look(light))
 
-        await light.run(pulse, self.board.led, look)
+    async def _recover(self, pulse):
+        from agent import crash
+
+        await pulse.sleep(crash.HEALTHY_MS)
+        crash.forgive()
+
+    def crashed(self, what: str, error=None) -> None:
+        """Keep a record of a crash, if that can be done."""
+        try:
+            from agent import crash
+
+            crash.record(what, error, self)
+        except Exception as problem:  # noqa: BLE001 - whatever it was that crashed, this must not be the next
+            self.log.warning("crash", "no record of it: " + repr(problem))
+
+    def start(self, house) -> None:
+        """Start the tasks that make it a node that samples."""
+        self.uplink.short_of_memory = house.short_of_memory
+        house.start("sampler", self.sampler.run)
+        house.start("uplink", self.uplink.run)
+        house.start("state", self._report)
+        if self._crashes:
+            house.start("recover", self._recover)
 
     async def run(self) -> None:
         """Start every task and look after them."""
         feed = self.board.watchdog(_WATCHDOG_MS) if self._watchdog else lambda: None
-        house = Supervisor(feed, self.log)
+        self.house = house = Supervisor(feed, self.log, self.crashed)
         house.start("link", self.link.run)
-        house.start("sampler", self.sampler.run)
         house.start("clock", self._keep_time)
-        house.start("uplink", self.uplink.run)
-        house.start("state", self._report)
+        self.start(house)
         if self._light:
             house.start("light", self._shine)
         await house.run()
@@ -118,12 +147,19 @@ def _forget(name):
 
 def run() -> None:
     """What main.py calls: never returns while the node is well."""
-    from agent.assemble import assemble
+    node = None
+    try:
+        from agent.assemble import assemble
 
-    node = assemble()
-    del assemble
-    _forget("assemble")
-    _forget("settings")
-    gc.collect()
-    gc.threshold(_COLLECT_BYTES)
-    asyncio.run(node.run())
+        node = assemble()
+        del assemble
+        _forget("assemble")
+        _forget("settings")
+        gc.collect()
+        gc.threshold(_COLLECT_BYTES)
+        asyncio.run(node.run())
+    except Exception as error:
+        from agent import crash
+
+        crash.ended(error, node)
+        raise

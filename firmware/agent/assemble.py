@@ -3,8 +3,11 @@ that outlives it may be defined here, for a function keeps its whole module aliv
 """
 
 import gc
+import os
 import sys
 from time import ticks_ms
+
+from micropython import const
 
 import drivers
 from agent import settings
@@ -20,6 +23,7 @@ from spool import Spool
 
 # not /spool: a folder of that name would hide the package, since / comes first on the search path
 _QUEUE = "/queue"
+_SAFE_AFTER = const(5)  # crashes
 
 
 def load_board(name: str):
@@ -43,11 +47,13 @@ def load_sensor(row: dict, board) -> Sensor:
     return kind(name, driver, board, row["bus"], row.get("address"), channels, row.get("every", 0), row.get("options"))
 
 
-def load_pipeline(config: dict, log):
+def load_pipeline(config: dict, log, health=None):
     """What the settings do with readings before they are stored, None when that is nothing."""
     rows = []
     for sensor in config["sensors"]:
         rows.extend(sensor["channels"])
+    if health:
+        rows.extend(health.channels)
     derived = config.get("derived", ())
     if not derived and all([len(row) < 4 for row in rows]):
         return None
@@ -56,12 +62,37 @@ def load_pipeline(config: dict, log):
     return Pipeline(rows, derived, log)
 
 
+def why(board):
+    """(why the board started, how often it has crashed since it was healthy)."""
+    cause = board.reset_cause()
+    try:
+        os.stat("/crashes")  # of agent.crash, which is loaded only when there is something to count
+    except OSError:
+        if cause != "watchdog":
+            return cause, 0
+    from agent import crash
+
+    return crash.started(cause)
+
+
+def load_events(config: dict, node, uplink):
+    """What tells TagoIO of things that happen."""
+    from agent.events import Events
+
+    secrets = [config["tagoio.token"]]
+    secrets.extend([row[1] for row in config["wifi.networks"]])
+    events = node.events = Events(node.clock, node.spool.tag, secrets, node.log)
+    uplink.errands.append(events.send)
+
+
 def assemble() -> Node:
     """The node that this board's settings describe, ready to run. Raises ValueError or ImportError, saying what for."""
     journal = Log()
     config = settings.load(journal)
     journal.set_level(config["log.level"])
+    journal.keep(config["log.keep"])
     board = load_board(config["board"])
+    cause, crashes = why(board)
     clock = Clock(config["build.time"], board.set_rtc, journal)
     journal.mono = clock.mono
     link = Link(board, config["wifi.networks"], journal)
@@ -80,9 +111,30 @@ def assemble() -> Node:
     except (OSError, ValueError) as error:
         journal.error("uplink", str(error))  # every attempt will say so again; sampling goes on
     buffer = bytearray(BUFFER)
+    version = sys.implementation.version
+    about = "started by %s: TagoNode %s on %s, MicroPython %d.%d.%d" % (
+        cause, config.get("build.version", "?"), config["board"], version[0], version[1], version[2]
+    )  # fmt: skip
+    if crashes >= _SAFE_AFTER:
+        from agent.safe import SafeNode
+
+        node = SafeNode(config, board, journal, clock, link, session, resolver, buffer, cause, crashes)
+        load_events(config, node, node.uplink)
+        node.events.add("event", about)
+        node.events.add("event", node.said)
+        return node
     sensors = [load_sensor(row, board) for row in config["sensors"]]
+    health = None
+    if config["health.every"]:
+        from agent.health import Health
+
+        taken = []
+        for sensor in sensors:
+            taken.extend([channel[0] for channel in sensor.channels])
+        health = Health(config["health.every"], taken)
+        sensors.append(health)
     gc.collect()
-    pipeline = load_pipeline(config, journal)
+    pipeline = load_pipeline(config, journal, health)
     channels = []
     for sensor in sensors:
         channels.extend(sensor.channels)
@@ -99,11 +151,17 @@ def assemble() -> Node:
         every=config["sample.every"],
         log=journal.spool,
     )
-    node = Node(config, board, journal, clock, link, spool)
+    node = Node(config, board, journal, clock, link, spool, cause, crashes)
     uplink = Uplink(spool, session, clock, link, config, node.status, journal, board.unique_id(), buffer)
     every, samples, time_ms = config["sample.every"], config["run.samples"], config["run.time"]
     node.attach(
         resolver, uplink, Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed, pipeline)
     )
-    journal.info("app", "TagoNode on %s, %d readings queued" % (config["board"], spool.queued))
+    journal.info("app", "%s; %d readings queued" % (about, spool.queued))
+    if health:
+        health.node = node
+        load_events(config, node, uplink)
+        node.events.add("event", about)
+    if cause == "watchdog":
+        node.crashed("reset by the watchdog: something blocked, or a task gave no sign of life")
     return node

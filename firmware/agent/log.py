@@ -7,6 +7,10 @@
 
 import json
 
+from micropython import const
+
+_LINE_MAX = const(100)  # characters of a line that is kept
+
 LEVELS = ("error", "warning", "info", "debug")
 
 
@@ -26,20 +30,35 @@ class Secret:
 
 
 class Log:
-    """Writes lines by `out`. `level` is the least important level that is shown."""
+    """Writes lines by `out`. `level` is the least important level that is shown.
+
+    `last`: the newest lines, as many as `keep` was told, for what is written down of a crash.
+    """
 
     def __init__(self, level: str = "info", out=print):
         self.mono = lambda: 0  # milliseconds since boot; the clock's, once there is a clock
         self._level = LEVELS.index(level)
         self._out = out
+        self.last = []
+        self._keep = 0
 
     def set_level(self, level: str) -> None:
         self._level = LEVELS.index(level)
 
+    def keep(self, lines: int) -> None:
+        """How many lines are kept in memory, each up to 100 characters; 0: none."""
+        self._keep = lines
+        del self.last[: max(0, len(self.last) - lines)]
+
     def _write(self, level, who, text):
         if level <= self._level:
             ms = self.mono()
-            self._out("%d.%03d %s %s: %s" % (ms // 1000, ms % 1000, LEVELS[level], who, text))
+            line = "%d.%03d %s %s: %s" % (ms // 1000, ms % 1000, LEVELS[level], who, text)
+            self._out(line)
+            if self._keep:
+                if len(self.last) >= self._keep:
+                    self.last.pop(0)
+                self.last.append(line[:_LINE_MAX])
 
     def error(self, who: str, text: str) -> None:
         self._write(0, who, text)

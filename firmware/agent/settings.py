@@ -53,6 +53,10 @@ TABLE = (
     ("watchdog.on", BOOL, True, None, None),
     ("led.on", BOOL, True, None, None),
     ("log.level", CHOICE, "info", ("error", "warning", "info", "debug"), None),
+    # how many lines are kept in memory, and written down when something crashes
+    ("log.keep", INT, 8, 0, 100),
+    # how often the node reports how it is itself, and what happened to it; 0: never
+    ("health.every", SECONDS, 3600000, 0, 604800000),
     ("run.samples", INT, 0, 0, 1000000000),
     ("run.time", SECONDS, 0, 0, 604800000),
 )

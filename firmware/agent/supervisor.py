@@ -17,6 +17,11 @@ _SLICE_MS = const(60000)
 _MARGIN_MS = const(15000)
 _FIRST_PAUSE_MS = const(1000)
 _LONGEST_PAUSE_MS = const(60000)
+# so many times short of memory, none of them ten minutes after the one before, on a board that is up for an hour:
+# its heap is in pieces, and will not mend. One that is short of it from the start is no better off after a reset.
+_SHORT = const(5)
+_SHORT_MS = const(600000)
+_SHORT_LOOKS = const(14400)
 
 
 class Pulse:
@@ -61,14 +66,25 @@ class Pulse:
 
 
 class Supervisor:
-    """feed(): feeds the hardware watchdog, or does nothing when there is none."""
+    """feed(): feeds the hardware watchdog, or does nothing when there is none. crashed(what, error): keeps a record."""
 
-    def __init__(self, feed, log):
+    def __init__(self, feed, log, crashed=lambda what, error: None):
         self._feed = feed
         self._log = log
+        self._crashed = crashed
         self._pulses = []
         self._tasks = []
         self.restarts = 0
+        self._short = 0
+        self._short_at = ticks_ms()
+
+    def short_of_memory(self) -> None:
+        """Somebody was, and goes on. When that happens again and again, `run` ends in MemoryError."""
+        now = ticks_ms()
+        if ticks_diff(now, self._short_at) > _SHORT_MS:
+            self._short = 0
+        self._short += 1
+        self._short_at = now
 
     def start(self, name: str, work) -> None:
         """Run `work(pulse)`, a coroutine function, as a task that is kept alive; its return ends it for good."""
@@ -90,6 +106,9 @@ class Supervisor:
                     pulse.name, "failed: " + repr(error) + "; starting again in " + str(pause // 1000) + " s"
                 )
                 sys.print_exception(error)
+                self._crashed(pulse.name, error)
+                if isinstance(error, MemoryError):
+                    self.short_of_memory()
             if ticks_diff(ticks_ms(), started) > _LONGEST_PAUSE_MS:
                 pause = _FIRST_PAUSE_MS
             await pulse.sleep(pause)
@@ -99,12 +118,17 @@ class Supervisor:
     async def run(self) -> None:
         """Look after the tasks until they have all ended."""
         silent = None
+        looks = 0
         while self._pulses:
+            looks += 1
+            if self._short >= _SHORT and looks > _SHORT_LOOKS:
+                raise MemoryError("memory ran out " + str(self._short) + " times: only a reset helps")
             now = ticks_ms()
             late = [pulse.name for pulse in self._pulses if ticks_diff(now, pulse.due) > 0]
             if not late:
                 self._feed()
             elif late != silent:
                 self._log.error("watchdog", "no progress in " + ", ".join(late) + ": leaving it to the watchdog")
+                self._crashed("no progress in " + ", ".join(late), None)
             silent = late
             await asyncio.sleep_ms(_LOOK_MS)

@@ -32,12 +32,15 @@ class Uplink:
     answers are kept in.
 
     `errands`: coroutine functions errand(pulse, uplink), done after each turn that found TagoIO willing: for what is no
-    reading (agent.events, agent.remote). They ask by `exchange`, and find the answer in `response`.
+    reading (agent.events, agent.remote). They ask by `exchange`, and find the answer in `response`. short_of_memory():
+    told of each attempt that had too little.
     """
 
     def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
         self.flush = asyncio.Event()
         self.errands = []
+        self.failures = {}  # how many attempts since boot ended in which verdict, the accepted ones left out
+        self.short_of_memory = lambda: None
         self._spool = spool
         self._session = session
         self._clock = clock
@@ -145,6 +148,9 @@ class Uplink:
                 self._log.warning("uplink", verdict + ": " + detail)
             return 0
         status["error"] = verdict + ": " + detail
+        self.failures[verdict] = self.failures.get(verdict, 0) + 1
+        if "memory" in detail and verdict == verdicts.UNAVAILABLE:
+            self.short_of_memory()
         if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE):
             # the next batch is a smaller one, or the same reading once more
             wait = self._window_ms // 30 if self._batch.doubted else 0

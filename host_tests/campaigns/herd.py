@@ -33,6 +33,7 @@ LONGEST_S = 240  # for each part of a scenario, on the slowest machine
 NODE = {
     "board": "pico_w",
     "wifi": {"networks": ["field"]},
+    "health": {"every": 0},
     "sensors": [{"driver": "bme280", "bus": "i2c0"}],
 }
 NO_SENSOR = "sampler: bme280: "
