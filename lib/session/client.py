@@ -16,6 +16,7 @@ from time import ticks_diff, ticks_ms
 from micropython import const
 
 from http1 import RemoteProtocolError
+from session.udp import ready
 
 _ZEROS = bytes(512)  # an answer of TagoIO's is shorter
 _MARGIN_MS = const(5000)
@@ -69,12 +70,6 @@ def verifying_context(roots):
     if not count:
         raise ValueError("no trusted root certificate on this board: build and deploy again")
     return context
-
-
-def _ready(sock, write):
-    # how asyncio's own streams wait: to its tasks a generator is a coroutine
-    queue = asyncio.core._io_queue  # type: ignore[attr-defined]
-    yield queue.queue_write(sock) if write else queue.queue_read(sock)
 
 
 class Session:
@@ -203,7 +198,7 @@ class Session:
                 response.feed(buf, count)
             elif count is None:
                 # nothing is left inside TLS, and waiting below it is cheaper
-                await self._within(_ready(self._raw, False), self._deadlines.answer)
+                await self._within(ready(self._raw, False), self._deadlines.answer)
             else:
                 response.eof()
         if not self._sent and response.status < 400:
@@ -220,7 +215,7 @@ class Session:
                 left = left[count:]
             if not left:
                 return
-            await self._within(_ready(self._sock, True), limit_ms)
+            await self._within(ready(self._sock, True), limit_ms)
 
     async def _within(self, awaitable, limit_ms):
         self.progress(limit_ms + _MARGIN_MS)
@@ -244,7 +239,7 @@ class Session:
         except OSError as error:
             if error.errno != errno.EINPROGRESS:
                 raise
-        await self._within(_ready(sock, True), self._deadlines.connect)
+        await self._within(ready(sock, True), self._deadlines.connect)
         # the socket itself, below TLS: asking a TLS object takes a millisecond on some ports
         poller = self._wire = select.poll()
         poller.register(sock, select.POLLOUT)

@@ -1,13 +1,15 @@
 """One question, one answer over UDP, without blocking the event loop (used for DNS and SNTP)."""
 
 import asyncio
-import select
 import socket
 from time import ticks_diff, ticks_ms
 
-from micropython import const
 
-_SLICE_MS = const(5)
+def ready(sock, write: bool):
+    """Wait until a socket can be read from, or written to: as asyncio's own streams do, to whose tasks a generator is a
+    coroutine."""
+    queue = asyncio.core._io_queue  # type: ignore[attr-defined]
+    yield queue.queue_write(sock) if write else queue.queue_read(sock)
 
 
 def endpoint(server: str, default_port: int) -> tuple:
@@ -30,15 +32,13 @@ async def ask(address: str, port: int, request: bytes, accept, timeout_ms: int):
         sock.setblocking(False)
         sock.connect(peer)
         sock.send(request)
-        poller = select.poll()
-        poller.register(sock, select.POLLIN)
         start = ticks_ms()
-        while ticks_diff(ticks_ms(), start) < timeout_ms:
-            for _ in poller.poll(0):
-                answer = accept(sock.recv(512))
-                if answer is not None:
-                    return answer
-            await asyncio.sleep_ms(_SLICE_MS)
-        raise OSError(110, "no answer from " + address + " in " + str(timeout_ms) + " ms")
+        while True:
+            await asyncio.wait_for_ms(ready(sock, False), max(timeout_ms - ticks_diff(ticks_ms(), start), 0))
+            answer = accept(sock.recv(512))
+            if answer is not None:
+                return answer
+    except asyncio.TimeoutError:
+        raise OSError(110, "no answer from " + address + " in " + str(timeout_ms) + " ms") from None
     finally:
         sock.close()

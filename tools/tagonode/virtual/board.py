@@ -24,12 +24,15 @@ from tagonode.virtual.backplane import Backplane, WiresCut
 from tagonode.virtual.guest import backplane as wire
 from tagonode.virtual.hardware import BoardReset, Hardware
 from tagonode.virtual.terminal import Terminal
+from tagonode.virtual.virtualtime import VirtualTime
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 
 # What the fakes keep of the interpreter's heap, where a board has its machine, network and flash driver in firmware:
 # it comes on top of the board's own. host_tests/test_virtual_heap.py measures it.
-FAKES_KIB = 28
+FAKES_KIB = 29
+_VIRTUAL_TIME_KIB = 3  # and what virtual time takes
+_STALLED_S = 20.0  # of the PC's time without a word from a board of virtual time: it blocks
 
 _PR_SET_PDEATHSIG = 1
 
@@ -114,6 +117,8 @@ class VirtualBoard:
         """Cold start, in a thread of its own; returns at once."""
         self._power.set()
         self.halted.clear()
+        if self._time:
+            self._time.power_on()
         self.hardware.power_on()
         if self.terminal:
             self.terminal.hard_reset()
@@ -127,6 +132,8 @@ class VirtualBoard:
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+        if self._time:
+            self._time.end()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -136,7 +143,9 @@ class VirtualBoard:
                 cause, pause = self._boot()
                 if cause is None or not self._power.is_set():
                     break
-                if pause:
+                if pause and self._time:
+                    self._time.sleep(pause)
+                elif pause:
                     time.sleep(pause)
                 if cause != SOFT_RESET or self.hardware.chip.port != "rp2":
                     self.hardware.reset_cause = cause  # rp2 knows of its watchdog's resets alone
@@ -146,6 +155,12 @@ class VirtualBoard:
             self.failure = error
         finally:
             self.halted.set()
+            if self._time:
+                self._time.end()
+
+    @property
+    def _time(self) -> VirtualTime | None:
+        return self.hardware.virtual_time
 
     def _reset(self, cause: int) -> None:
         if cause == SOFT_RESET:
@@ -166,7 +181,7 @@ class VirtualBoard:
         arguments = [
             *_command(terminal is not None),
             "-X",
-            f"heapsize={self.heap_kib + FAKES_KIB}K",
+            f"heapsize={self.heap_kib + FAKES_KIB + (_VIRTUAL_TIME_KIB if self._time else 0)}K",
             "-c",
             "import power_on; power_on.start(globals())",
             str(guest_rx),
@@ -175,9 +190,14 @@ class VirtualBoard:
             str(self.geometry.blocks),
             str(self.geometry.prog),
             prompt,
+            "virtual time" if self._time else "",
         ]
         environment = {**os.environ, "MICROPYPATH": str(self.guest_path)}
         environment.pop("HOME", None)  # where the prompt would keep its history
+        if self.hardware.clock_of_tls:
+            environment.update(self.hardware.clock_of_tls.environment)
+        if self._time:
+            self._time.boot()
         self.boots += 1
         process = self._process = subprocess.Popen(
             arguments,
@@ -214,21 +234,37 @@ class VirtualBoard:
         pending = b""
         open_ends = 2
         started = False
+
+        def printed() -> bytes | None:
+            """Take what it has printed: b"" at its end, None when that was nothing."""
+            nonlocal pending
+            data = console.read(65536)
+            if self.terminal and data:
+                self.terminal.printed(data)
+            *lines, pending = (pending + (data or b"")).split(b"\n")
+            for line in lines:
+                self.on_line(line.decode("utf-8", "replace").rstrip("\r"))
+            return data
+
+        def all_printed() -> None:
+            while printed():
+                pass
+
+        if self._time:
+            self._time.before = all_printed
         with selectors.DefaultSelector() as selector:
             selector.register(wires.rx_fd, selectors.EVENT_READ)
             selector.register(console.fileno(), selectors.EVENT_READ)
             while open_ends:
-                for key, _ in selector.select(self._until_bite()):
+                events = selector.select(self._until_bite())
+                if not events and self._time:
+                    self._time.sleep(self.hardware.watchdog_s or 0)
+                    return WDT_RESET, 0
+                for key, _ in events:
                     if key.fd == console.fileno():
-                        data = console.read(65536)
-                        if data == b"":
+                        if printed() == b"":
                             selector.unregister(console.fileno())
                             open_ends -= 1
-                        if self.terminal and data:
-                            self.terminal.printed(data)
-                        *lines, pending = (pending + (data or b"")).split(b"\n")
-                        for line in lines:
-                            self.on_line(line.decode("utf-8", "replace").rstrip("\r"))
                         continue
                     if self.terminal and key.fd == self.terminal.fd:
                         self.terminal.typed()
@@ -241,6 +277,10 @@ class VirtualBoard:
                         selector.unregister(wires.rx_fd)
                         open_ends -= 1
                     except BoardReset as reset:
+                        if self._time:
+                            all_printed()
+                        if reset.bitten:
+                            return WDT_RESET, 0
                         if reset.deepsleep_ms is not None:
                             return DEEPSLEEP_RESET, reset.deepsleep_ms / 1000
                         return (SOFT_RESET if reset.soft else HARD_RESET), 0
@@ -257,11 +297,15 @@ class VirtualBoard:
         # the program ended in an error that it did not catch: a real board would sit at its prompt for ever,
         # and only the watchdog, if it was started, brings it back
         deadline = self.hardware.watchdog_deadline
+        if self._time and self.hardware.watchdog_s:
+            return WDT_RESET, self.hardware.watchdog_s
         if deadline is None:
             self.on_line(f"board halted: its program ended with status {status} and no watchdog was running")
             return None, 0
         return WDT_RESET, max(0.0, deadline - self.hardware.clock())
 
     def _until_bite(self) -> float | None:
+        if self._time:
+            return _STALLED_S if self.hardware.watchdog_s else None
         deadline = self.hardware.watchdog_deadline
         return None if deadline is None else max(0.0, deadline - self.hardware.clock())

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from tagonode.virtual import ports
 from tagonode.virtual.guest import backplane as wire
 from tagonode.virtual.radio import Radio
+from tagonode.virtual.virtualtime import ClockOfTls, VirtualTime
 from tagonode.virtual.wires import ClockAndData, Contact, DhtLine, OneWireBus, SerialLine, Wire
 
 EINVAL, ENODEV, ETIMEDOUT = 22, 19, 110
@@ -22,11 +23,12 @@ _EDGES_AT_ONCE = 100
 
 
 class BoardReset(Exception):
-    """The guest asked for a reset (`deepsleep_ms` is None) or for deep sleep."""
+    """The guest asked for a reset (`deepsleep_ms` is None) or for deep sleep, or its own watchdog bites."""
 
-    def __init__(self, soft: bool = False, deepsleep_ms: int | None = None):
+    def __init__(self, soft: bool = False, deepsleep_ms: int | None = None, bitten: bool = False):
         super().__init__("soft reset" if soft else "reset")
         self.soft = soft
+        self.bitten = bitten
         self.deepsleep_ms = deepsleep_ms
 
 
@@ -36,7 +38,7 @@ class Hardware:
 
     i2c: {bus number: I2CBus}; adc: {pin: callable returning microvolts}; wires: {pin: what wires.py has};
     uarts: {number: SerialLine}; radio: the Wi-Fi chip; port: a name of ports.CHIPS; celsius: how hot the CPU is.
-    `clock` gives seconds, monotonic; watchdog and RTC run on it.
+    `clock` gives seconds, monotonic; watchdog and RTC run on it. clock_of_tls: what TLS sees in the place of the RTC.
     """
 
     radio: Radio
@@ -48,6 +50,7 @@ class Hardware:
     serial: str = "tagonode"
     clock: Callable[[], float] = time.monotonic
     celsius: Callable[[], float] = lambda: 30.0
+    clock_of_tls: ClockOfTls | None = None
     pins: dict[int, int] = field(default_factory=dict)
     reset_cause: int = 1
     watchdog_s: float | None = None
@@ -262,6 +265,8 @@ class Hardware:
         timeout_ms = struct.unpack("<I", payload)[0]
         self.chip.check_watchdog(timeout_ms)
         self.watchdog_s = timeout_ms / 1000
+        if self.virtual_time:
+            return  # the guest's own clock counts
         self._last_feed = self.clock()
         self._wdt_feed(unit, payload)
 
@@ -279,6 +284,13 @@ class Hardware:
         except ValueError as error:
             raise OSError(EINVAL, str(error)) from None
         self._rtc = (moment.timestamp(), self.clock())
+        self._show_tls()
+
+    def _show_tls(self) -> None:
+        """TLS has the PC's clock: make it the RTC's."""
+        if self.clock_of_tls:
+            self._rtc = self._rtc or (self.chip.cold_rtc, self.clock())
+            self.clock_of_tls.set(self._rtc[0] + self.clock() - self._rtc[1])
 
     def _rtc_get(self, unit: int, payload: bytes) -> bytes:
         if self._rtc is None:
@@ -324,7 +336,23 @@ class Hardware:
         return self.radio.operate(payload)
 
     def _port(self, unit: int, payload: bytes) -> bytes:
-        return self.chip.port.encode()
+        return (self.chip.machine if unit else self.chip.port).encode()
+
+    @property
+    def virtual_time(self) -> VirtualTime | None:
+        return self.clock if isinstance(self.clock, VirtualTime) else None
+
+    def _time(self, unit: int, payload: bytes) -> bytes:
+        time, (us, unfed_us) = self.virtual_time, struct.unpack("<QQ", payload)
+        if time is None:
+            raise OSError(EINVAL, "this board's time is the PC's")
+        self.longest_unfed_s = max(self.longest_unfed_s, unfed_us / 1e6)
+        until = time.told(us)
+        if unit == wire.BITE:
+            raise BoardReset(bitten=True)
+        if unit == wire.WAITING:
+            self._show_tls()
+        return struct.pack("<QH", max(until, us), round(time.patience * 1000))
 
     _OPERATIONS = {
         wire.SYNC: _sync,
@@ -362,4 +390,5 @@ class Hardware:
         wire.RTC_MEMORY: _keep,
         wire.CPU_TEMPERATURE: _cpu_temperature,
         wire.BITSTREAM: _bitstream,
+        wire.TIME: _time,
     }

@@ -14,7 +14,8 @@ _CHUNK = 65536
 class CountingRelay:
     """Listens on `listen` (address, port; port 0 for a free one) and passes everything on to `target`.
 
-    `up` and `down` count the bytes from and to the boards, `connections` what was accepted. A side that closes
+    While `passing` is set to False nothing comes through: a connection that loses something then stays dead, and nobody
+    is told. `up` and `down` count the bytes from and to the boards, `connections` what was accepted. A side that closes
     closes the other. unreachable(): called when the target cannot be connected to; a relay cannot refuse a
     connection the way its target does.
 
@@ -39,6 +40,7 @@ class CountingRelay:
         self._delay_acks = delay_acks
         self.up = self.down = self.connections = 0
         self.segments_up = self.segments_down = 0
+        self.passing = True
         self._target = target
         self._socket = socket.create_server(listen)
         try:
@@ -95,6 +97,9 @@ class CountingRelay:
     async def _link(self, board: socket.socket) -> None:
         """Carry one connection to its end."""
         with board:
+            if not self.passing:
+                await self._swallow(board)
+                return
             try:
                 server = await self._connect()
             except OSError:
@@ -142,8 +147,17 @@ class CountingRelay:
                     self._acknowledge(source)
                 if not data:
                     return
+                if not self.passing:
+                    await self._swallow(source)
+                    return
                 setattr(self, counter, getattr(self, counter) + len(data))
                 await self._loop.sock_sendall(sink, data)
+
+    async def _swallow(self, source: socket.socket) -> None:
+        """All that comes from now on is lost, until the end."""
+        with contextlib.suppress(OSError):
+            while await self._loop.sock_recv(source, _CHUNK):
+                pass
 
     def _acknowledge(self, board: socket.socket) -> None:
         if self._delay_acks is not None:

@@ -26,6 +26,7 @@ from tagonode.virtual.chips.voltages import VOLTAGES
 from tagonode.virtual.environment import Day
 from tagonode.virtual.hardware import Hardware
 from tagonode.virtual.radio import AccessPoint, Radio
+from tagonode.virtual.virtualtime import VirtualTime
 from tagonode.virtual.wires import ClockAndData, Contact, DhtLine, OneWireBus, SerialLine
 
 CHIPS: dict[str, Callable] = {
@@ -87,8 +88,9 @@ def build_hardware(
     serial: str,
     seed: int,
     own_chips: Mapping[str, Callable] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Hardware:
-    """A board with its chips in a believable day, starting at the present hour.
+    """A board with its chips in a believable day, starting at the present hour, or where `clock`, a VirtualTime, does.
 
     sensors: those of the config (driver, bus, address); networks: {ssid: password} in reach; own_chips: {driver: chip}
     that come beside, or in place of, those here.
@@ -97,11 +99,11 @@ def build_hardware(
     day = Day(seed)
     port = ports.chip_of(board)
     chip_of_board = ports.CHIPS[port]
-    start = time.monotonic()
-    of_day = time.time()
+    start = clock()
+    of_day = clock.unix() if isinstance(clock, VirtualTime) else time.time()
 
     def now() -> float:
-        return of_day + time.monotonic() - start
+        return of_day + clock() - start
 
     buses = {unit: I2CBus(nack_errno=chip_of_board.nack) for unit in range(chip_of_board.i2c)}
     for sensor in sensors:
@@ -127,10 +129,11 @@ def build_hardware(
                 adc[numbers(sensor.bus)[0]] = make(day, now, **sensor.options).microvolts
     points = [AccessPoint(ssid, key, lambda: day.value("rssi", now())) for ssid, key in networks.items()]
     hardware = Hardware(
-        radio=Radio(clock=time.monotonic, access_points=points, nameserver=nameserver, port=chip_of_board.port),
+        radio=Radio(clock=clock, access_points=points, nameserver=nameserver, port=chip_of_board.port),
         i2c=buses,
         adc=adc,
         port=port,
+        clock=clock,
         serial=serial,
         celsius=lambda: day.value("temperature", now()) + _WARMER,
     )

@@ -28,7 +28,7 @@ RESET_CAUSE = 11  # -> u8, the constants of machine.py
 UNIQUE_ID = 12
 DEEPSLEEP = 13  # u32 milliseconds, does not return
 WIFI = 14  # JSON [method, arguments] -> JSON
-PORT = 15  # -> the MicroPython port's name: "rp2", "esp32"
+PORT = 15  # -> the MicroPython port's name: "rp2", "esp32"; unit = 1: what the board calls itself
 PIN_INIT = 16  # unit = pin; u8 mode, u8 alternate function -> u8: 1 when a part on it listens to pulses
 PIN_PULSES = 17  # unit = pin; u8 how many, u32 microseconds that the longest was high
 PIN_IRQ = 18  # unit = pin; u8 trigger, 0 for off
@@ -48,6 +48,9 @@ MEM32 = 31  # u32 address -> u32
 RTC_MEMORY = 32  # unit = 1: bytes to keep; 0 -> bytes kept
 CPU_TEMPERATURE = 33  # -> i16 tenths of °C, how the port calls it
 BITSTREAM = 34  # unit = pin; bytes
+TIME = 35  # unit = 0, WAITING or BITE; u64 µs since the start, u64 µs unfed at most -> u64 µs up to which, u16 patience
+WAITING = 1  # for sockets: patience is in ms of the PC's time
+BITE = 2  # of the watchdog: does not return
 
 VALUE_ERROR = 1000
 

@@ -1,9 +1,9 @@
 """What happens between power-on and boot.py: wires, flash, search path; then the board's own files run.
 
-micropython -X heapsize=N -c "import power_on; power_on.start(globals())" RX_FD TX_FD IMAGE BLOCKS PROG PROMPT
+micropython -X heapsize=N -c "import power_on; power_on.start(globals())" RX_FD TX_FD IMAGE BLOCKS PROG PROMPT TIME
 
 PROMPT: "" for a board without a terminal, whose process ends with main.py; "friendly" or "raw" (which skips main.py)
-for the prompt that comes after it, given by the interpreter's option -i.
+for the prompt that comes after it, given by the interpreter's option -i. TIME: "" for the PC's.
 """
 
 import builtins
@@ -20,6 +20,12 @@ import shape  # noqa: E402
 
 shape.shape()
 del shape, sys.modules["shape"]
+if sys.argv[7]:
+    sys.path.append(".frozen")
+    import virtualtime
+
+    virtualtime.start()
+    del virtualtime
 
 # What a board's firmware has in ROM, where it takes no heap until somebody wants it.
 _IN_FIRMWARE = ("onewire", "_onewire", "ds18x20", "dht", "uart", "pulses", "esp32", "resync")
