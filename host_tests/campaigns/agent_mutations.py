@@ -1,21 +1,18 @@
 """Seeds bugs that agents in the field have died of, one at a time, and shows which test notices each.
 
-    .venv/bin/python host_tests/campaigns/agent_mutations.py [WORD]     # only those with WORD in the name
+    .venv/bin/python host_tests/campaigns/agent_mutations.py [WORD or NUMBER]
+
+WORD: those with it in their name, or of a file of that name. NUMBER: so many, from all files in turn.
 
 Works on a copy of the tree, under CPython alone. Exit status 1 when a bug goes unnoticed.
 """
 
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from seeded import Mutation, campaign
 
 # (what is wrong, file, text, what the bug makes of it)
-MUTATIONS = [
+MUTATIONS: list[Mutation] = [
     (
         "settled whatever the answer",
         "uplink",
@@ -233,6 +230,15 @@ MUTATIONS = [
         "finally:\n            pass",
     ),
     ("nobody is in trouble", "sampler", "any([sensor.problem for", "any([False and sensor.problem for"),
+    ("the total of an earlier life is forgotten", "totals", "total=max(self._kept, ", "total=max(0, "),
+    ("the total of an earlier life counts twice", "totals", "total=max(self._kept, ", "total=self._kept + max(0, "),
+    ("a total that is not kept is reported", "totals", 'raise _failed(self._path, "kept", error) from None', "pass"),
+    ("a total is written whether it differs or not", "totals", "if total != self._kept:", "if True:"),
+    ("a total is written once", "totals", "            self._kept = total\n", ""),
+    ("the power goes while a file is made", "totals", "file.read() or 0", "file.read()"),
+    ("a damaged total is damaged for ever", "totals", "            self._kept = 0\n", ""),
+    ("a fault of a read costs the total", "totals", "if error.args[0] == _ENOENT:", "if True:"),
+    ("two chips on a bus share a total", "totals", "bus if address is None else", "bus if True else"),
     ("all is well whatever fails", "light", "    if upload_error:\n        return UPLOAD\n", ""),
     ("a network that is not there hides nothing", "light", "    if not joined:\n        return SEARCHING\n", ""),
     ("flashes run together", "light", "_PAUSE_MS = const(3000)", "_PAUSE_MS = const(240)"),
@@ -331,53 +337,16 @@ BOARDS = (
 )
 
 
-def run(tree: Path, file: str) -> list[str]:
-    """Names of the tests that fail."""
-    tests = ["test_boards.py"] if file in BOARDS else [f"test_agent_{file}.py"]
-    if file in ("uplink", "batch"):
-        tests = ["test_agent_uplink.py", "test_agent_uplink_tls.py", "test_agent_batch.py"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not micropython", "--tb=no"]
-    ran = subprocess.run(
-        [*command, *(f"host_tests/device/{test}" for test in tests)],
-        cwd=tree,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    failed = re.findall(r"^(?:FAILED|ERROR) \S*?test_\w+\.py(?:::(.*?))?(?: - .*)?$", ran.stdout, re.MULTILINE)
-    if ran.returncode and not failed:
-        raise SystemExit(f"pytest itself failed:\n{ran.stdout}{ran.stderr}")
-    return [test.replace("cpython-", "").replace("[cpython]", "") or file for test in failed]
+def place(file: str) -> str:
+    return "boards" if file in BOARDS else "firmware/agent"
 
 
-def main() -> int:
-    word = sys.argv[1] if len(sys.argv) > 1 else ""
-    unnoticed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder)
-        for name in ("lib", "firmware", "boards", "host_tests", "tools", "pyproject.toml"):
-            source = REPOSITORY / name
-            if source.is_dir():
-                shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-            elif source.exists():
-                shutil.copy(source, tree / name)
-        for bug, file, text, becomes in MUTATIONS:
-            if word not in bug and word != file:
-                continue
-            path = tree / ("boards" if file in BOARDS else "firmware/agent") / f"{file}.py"
-            sound = path.read_text(encoding="utf-8")
-            if text not in sound:
-                raise SystemExit(f"{bug}: {file}.py no longer has {text!r}: bring the mutation up to date")
-            path.write_text(sound.replace(text, becomes), encoding="utf-8")
-            failed = run(tree, file)
-            path.write_text(sound, encoding="utf-8")
-            unnoticed += not failed
-            seen = f"{len(failed):3} tests, first {failed[0]}" if failed else "NOBODY NOTICED"
-            print(f"{file:10} {bug:50} {seen}", flush=True)
-    print(f"{unnoticed} unnoticed")
-    return 1 if unnoticed else 0
+def tests_of(file: str) -> list[str]:
+    if file in BOARDS:
+        return ["device/test_boards.py"]
+    names = ("uplink", "uplink_tls", "batch") if file in ("uplink", "batch") else (file,)
+    return [f"device/test_agent_{name}.py" for name in names]
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(campaign(MUTATIONS, place, tests_of, "".join(sys.argv[1:])))

@@ -1,21 +1,18 @@
 """Seeds bugs that drivers are known for, one at a time, and shows which test notices each.
 
-    .venv/bin/python host_tests/campaigns/driver_mutations.py [WORD]     # those with WORD in their name, or of a file
+    .venv/bin/python host_tests/campaigns/driver_mutations.py [WORD or NUMBER]
+
+WORD: those with it in their name, or of a file of that name. NUMBER: so many, from all files in turn.
 
 Works on a copy of the tree, under CPython alone. Exit status 1 when a bug goes unnoticed.
 """
 
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from seeded import Mutation, campaign
 
 # (what is wrong, file in lib/drivers, text, what the bug makes of it)
-MUTATIONS = [
+MUTATIONS: list[Mutation] = [
     ("T1 read as signed", "bmp280", '"<HhhHhhhhhhhhxB"', '"<hhhHhhhhhhhhxB"'),
     ("P1 read as signed", "bmp280", '"<HhhHhhhhhhhhxB"', '"<HhhhhhhhhhhhxB"'),
     ("P2 … P9 read as unsigned", "bmp280", '"<HhhHhhhhhhhhxB"', '"<HhhHHHHHHHHHxB"'),
@@ -399,63 +396,12 @@ MUTATIONS = [
 
 
 def tests_of(file: str) -> list[str]:
-    device = "host_tests/device/test_{}.py"
     if file in ("__init__", "bmp280", "bme280"):
-        return [device.format("bme280"), "host_tests/test_driver_oracles.py"]
+        return ["device/test_bme280.py", "test_driver_oracles.py"]
     if file in ("sensirion", "sht4x", "sht3x"):
-        return [device.format("sht")]
-    return [device.format(file)]
-
-
-def run(tree: Path, file: str) -> list[str]:
-    """Names of the tests that fail."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "not micropython",
-        "--tb=no",
-    ]
-    ran = subprocess.run(
-        [*command, *tests_of(file)], cwd=tree, capture_output=True, text=True, timeout=600, check=False
-    )
-    failed = re.findall(r"^(?:FAILED|ERROR) \S*?(test_\w+\.py)(?:::(.*?))?(?: - .*)?$", ran.stdout, re.MULTILINE)
-    if ran.returncode and not failed:
-        raise SystemExit(f"pytest itself failed:\n{ran.stdout}{ran.stderr}")
-    return [test.replace("cpython-", "") or file for file, test in failed]
-
-
-def main() -> int:
-    word = sys.argv[1] if len(sys.argv) > 1 else ""
-    unnoticed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder)
-        for name in ("lib", "firmware", "boards", "host_tests", "tools", "pyproject.toml"):
-            source = REPOSITORY / name
-            if source.is_dir():
-                shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-            elif source.exists():
-                shutil.copy(source, tree / name)
-        for bug, file, text, becomes in MUTATIONS:
-            if word not in bug and word != file:
-                continue
-            path = tree / "lib" / "drivers" / f"{file}.py"
-            sound = path.read_text()
-            if text not in sound:
-                raise SystemExit(f"{bug}: {file}.py no longer has {text!r}: bring the mutation up to date")
-            path.write_text(sound.replace(text, becomes))
-            failed = run(tree, file)
-            path.write_text(sound)
-            unnoticed += not failed
-            seen = f"{len(failed):3} tests, first {failed[0]}" if failed else "NOBODY NOTICED"
-            print(f"{file:9} {bug:46} {seen}", flush=True)
-    print(f"{unnoticed} unnoticed")
-    return 1 if unnoticed else 0
+        return ["device/test_sht.py"]
+    return [f"device/test_{file}.py"]
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(campaign(MUTATIONS, lambda file: "lib/drivers", tests_of, "".join(sys.argv[1:])))

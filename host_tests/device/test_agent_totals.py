@@ -128,6 +128,13 @@ def test_a_file_that_holds_no_number_is_said_once(tmp, text):
     assert reading(life(tmp)) == 5
 
 
+def test_a_file_that_is_empty_is_none(tmp):
+    """The power went between its making and its first number."""
+    life(tmp).start()
+    open(tmp + "/totals/pin_gp14", "w").close()
+    assert reading(life(tmp, total=3)) == 3
+
+
 def test_a_file_that_cannot_be_read_now_is_asked_again(tmp):
     import agent.totals
 
