@@ -160,9 +160,9 @@ def test_the_watchdog_bites(tmp_path, trouble, late):
 
 
 def test_a_program_that_ends_is_told(tmp_path):
-    with Bench(tmp_path, "import time\ntime.sleep(3)\nprint(3)") as bench:
-        with pytest.raises(virtualtime.TimeStopped, match=r"ended after 3\.0 s"):
-            bench.clock.run(60)
+    ended = pytest.raises(virtualtime.TimeStopped, match=r"ended after 3\.0 s")
+    with Bench(tmp_path, "import time\ntime.sleep(3)\nprint(3)") as bench, ended:
+        bench.clock.run(60)
 
 
 def test_an_hour_of_a_node():
@@ -174,7 +174,5 @@ def test_an_hour_of_a_node():
         assert len(records) == node.state["acknowledged"]
         times = sorted({record["time"] for record in records})
         taken = [datetime.datetime.fromisoformat(t).timestamp() for t in times]
-        assert [later - sooner for sooner, later in pairwise(taken[1:])] == [pytest.approx(60, abs=0.01)] * (
-            len(taken) - 2
-        )
+        assert {round(later - sooner, 2) for sooner, later in pairwise(taken[1:])} == {60}
         node.check()

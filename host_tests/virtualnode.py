@@ -1,5 +1,5 @@
-"""A node in virtual time: the whole firmware under real MicroPython, days of it in seconds, with the local TagoIO behind a
-network that can go away.
+"""A node in virtual time: the whole firmware under real MicroPython, days of it in seconds, with the local TagoIO behind
+a network that can go away.
 
     with VirtualNode({"sample": {"every": 60}}) as node:
         node.run(hours=8)          # it stands still now: look at anything, change anything
@@ -62,11 +62,11 @@ def firmware(board: str, drivers: tuple[str, ...]) -> dict[str, bytes]:
 
 class VirtualNode:
     """settings: sections of node.toml in place of those in SETTINGS; extra: device settings, as settings.json has them,
-    that come last. unix: true time when it begins, now unless told. ppm: as in VirtualTime. heap_kib: of the board. cloud:
-    a stand-in of one's own, with its `clock`. tls_clock: TLS sees the board's clock, not the PC's; costs a little.
+    that come last. unix: true time when it begins, now unless told. ppm: as in VirtualTime. heap_kib: of the board.
+    tls_clock: TLS sees the board's clock, not the PC's; costs a little. files: more of them for its flash.
 
-    hardware, clock, names, relay, ntp, cloud: what it is made of; state: its last state line; lines: what it has said, with
-    the time of the moment; boots: causes of its starts after the first.
+    hardware, clock, names, relay, ntp, cloud: what it is made of; state: its last state line; states: all of them, with
+    "at"; lines: what it has said, and when; boots: causes of its starts after the first.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class VirtualNode:
             image.write_tree(filesystem, files)
 
     def set(self, **values: Any) -> None:
-        """Other device settings, for its next start: "wifi.networks" is called wifi__networks. Its power has to be off."""
+        """Other device settings, for its next start: wifi__networks for "wifi.networks". Its power has to be off."""
         self.values.update({key.replace("__", "."): value for key, value in values.items()})
         self.write(settings_files(self.values))
 

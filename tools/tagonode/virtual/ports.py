@@ -23,13 +23,15 @@ def _numbers(*parts: int | tuple[int, int]) -> frozenset[int]:
 
 @dataclass(frozen=True)
 class Chip:
-    """pins: those there are; adc: those the ADC reads; adc_alone: of them, those it reads while the radio is off;
-    inputs: those that drive nothing; i2c, uarts: how many; nack: errno; id_bytes: length of unique_id; cold_rtc: Unix
-    time after power-on; open_drain, outputs, falling, rising: numbers of Pin's constants; i2c_defaults: (scl, sda) of
-    each bus; temperature: how the CPU's is read; registers: {address: name}, those of memory that are simulated.
+    """machine: what a board of it calls itself; pins: those there are; adc: those the ADC reads; adc_alone: of them,
+    those it reads while the radio is off; inputs: those that drive nothing; i2c, uarts: how many; nack: errno; id_bytes:
+    length of unique_id; cold_rtc: Unix time after power-on; open_drain, outputs, falling, rising: numbers of Pin's
+    constants; i2c_defaults: (scl, sda) of each bus; temperature: how the CPU's is read; registers: {address: name},
+    those of memory that are simulated.
     """
 
     port: str
+    machine: str
     pins: frozenset[int]
     adc: frozenset[int]
     adc_alone: frozenset[int] = frozenset()
@@ -139,9 +141,10 @@ class Rp2(Chip):
         return {POWER_ON: 0, WATCHDOG: 1}.get(cause, 2)  # TIMER, FORCE
 
 
-def _rp2(watchdog_reason: int) -> Rp2:
+def _rp2(machine: str, watchdog_reason: int) -> Rp2:
     return Rp2(
         port="rp2",
+        machine=machine,
         pins=_numbers((0, 29)),
         adc=_numbers((26, 29)),
         nack=5,
@@ -159,10 +162,11 @@ def _rp2(watchdog_reason: int) -> Rp2:
 
 
 CHIPS: dict[str, Chip] = {
-    "rp2": _rp2(0x40058008),  # RP2040
-    "rp2350": _rp2(0x400D8008),
+    "rp2": _rp2("Raspberry Pi Pico W with RP2040", 0x40058008),
+    "rp2350": _rp2("Raspberry Pi Pico 2 W with RP2350", 0x400D8008),
     "esp32": Chip(
         port="esp32",
+        machine="Generic ESP32 module with ESP32",
         pins=_numbers((0, 19), (21, 23), (25, 27), (32, 39)),
         adc=_numbers(0, 2, 4, (12, 15), (25, 27), (32, 39)),
         adc_alone=_numbers(0, 2, 4, (12, 15), (25, 27)),
@@ -173,6 +177,7 @@ CHIPS: dict[str, Chip] = {
     ),
     "esp32s3": Chip(
         port="esp32",
+        machine="Generic ESP32S3 module with ESP32S3",
         pins=_numbers((0, 21), (26, 48)),
         adc=_numbers((1, 20)),
         adc_alone=_numbers((11, 20)),
@@ -182,6 +187,7 @@ CHIPS: dict[str, Chip] = {
     ),
     "esp32c3": Chip(
         port="esp32",
+        machine="Generic ESP32C3 module with ESP32C3",
         pins=_numbers((0, 21)),
         adc=_numbers((0, 5)),
         adc_alone=_numbers(5),
@@ -191,6 +197,7 @@ CHIPS: dict[str, Chip] = {
     ),
     "virtual": Chip(
         port="virtual",
+        machine="virtual board",
         pins=_numbers((0, 31)),
         adc=_numbers((0, 31)),
         open_drain=2,

@@ -4,6 +4,7 @@ The board's own end of it is guest/virtualtime.py.
 """
 
 import heapq
+import importlib.util
 import itertools
 import threading
 import time
@@ -28,8 +29,8 @@ class VirtualTime:
         hardware.radio.access_points.clear()      # now anything may be looked at and changed
         clock.run(days=1)
 
-    unix: true Unix time when it begins. ppm: how much the board's crystal is slow: true time passes by so many millionths
-    faster than the board's. patience: seconds, in the PC's time, that an answer from the network may take; the board's
+    unix: true Unix time when it begins. ppm: how much the board's crystal is slow: true time passes by so many
+    millionths faster than the board's. patience: seconds, in the PC's time, that an answer from the network may take; the board's
     time stands still meanwhile. Set it to 0 while no answer can come: the board's deadlines then pass at once.
     """
 
@@ -124,11 +125,10 @@ class ClockOfTls:
     """
 
     def __init__(self, path: Path):
-        import libfaketime
-
-        library = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
-        if not library.exists():
-            raise FileNotFoundError(2, "no libfaketime", str(library))
+        spec = importlib.util.find_spec("libfaketime")
+        if spec is None or spec.origin is None:
+            raise FileNotFoundError(2, "not installed", "libfaketime")
+        library = Path(spec.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
         self._path = path
         self.environment = {
             "LD_PRELOAD": str(library),
