@@ -1,5 +1,5 @@
-"""A node in virtual time: the whole firmware under real MicroPython, days of it in seconds, with the local TagoIO behind
-a network that can go away.
+"""A node in virtual time: the whole firmware under real MicroPython, days of it in seconds, with the local TagoIO
+behind a network that can go away.
 
     with VirtualNode({"sample": {"every": 60}}) as node:
         node.run(hours=8)          # it stands still now: look at anything, change anything
