@@ -32,7 +32,7 @@ def _guest() -> dict[str, bytes]:
 class Board:
     """`board` is the VirtualBoard; `lines` what it has printed, `boots` the causes of its starts after the first."""
 
-    def __init__(self, folder: Path, name: str, sensors: list, terminal: Terminal):
+    def __init__(self, folder: Path, name: str, sensors: list, terminal: Terminal, nameserver: str, serial: str):
         self.lines: list[str] = []
         self.boots: list[int] = []
         self._news = threading.Condition()
@@ -41,7 +41,7 @@ class Board:
         for file, code in _guest().items():
             (guest / file).write_bytes(code)
         self.flash, self.geometry = folder / "board.img", image.GEOMETRIES[name]
-        hardware = build_hardware(name, sensors, {"field": "no password"}, "127.0.0.1:53", serial="bench", seed=1)
+        hardware = build_hardware(name, sensors, {"field": "no password"}, nameserver, serial=serial, seed=1)
         self.board = VirtualBoard(
             self.flash, self.geometry, hardware, HEAP_KIB[name], guest, self._line, self._boot, terminal
         )
@@ -89,7 +89,11 @@ class Board:
 
 @contextmanager
 def board(
-    files: dict[str, bytes | str] | None = None, name: str = "pico_w", sensors: tuple[dict, ...] = ()
+    files: dict[str, bytes | str] | None = None,
+    name: str = "pico_w",
+    sensors: tuple[dict, ...] = (),
+    nameserver: str = "127.0.0.1:53",
+    serial: str = "bench",
 ) -> Iterator[Board]:
     """A board that runs, with these files on its flash and chips for these sensors ({"driver", "bus", "address"?})."""
     with ExitStack() as stack:
@@ -97,7 +101,7 @@ def board(
         terminal = Terminal()
         stack.callback(terminal.close)
         rows = [SimpleNamespace(**{"address": None, "options": {}, **sensor}) for sensor in sensors]
-        made = Board(folder, name, rows, terminal)
+        made = Board(folder, name, rows, terminal, nameserver, serial)
         stack.callback(made.board.power_cut)
         made.restart(files)
         yield made
