@@ -20,6 +20,10 @@ def finish():
                 # moved before the power went; what a folder still holds is not ours
                 if line[0] == "+" and error.errno != 2:
                     raise
+    try:
+        os.remove("/crashes")  # they were another version's: no safe mode for this one
+    except OSError:
+        pass
     os.remove("/incoming/commit")
     os.remove("/incoming")
 

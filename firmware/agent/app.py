@@ -115,6 +115,7 @@ class Node:
             from agent import crash
 
             crash.record(what, error, self)
+            self.uplink.flush.set()
         except Exception as problem:  # noqa: BLE001 - whatever it was that crashed, this must not be the next
             self.log.warning("crash", "no record of it: " + repr(problem))
 

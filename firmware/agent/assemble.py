@@ -83,6 +83,7 @@ def load_events(config: dict, node, uplink):
     secrets.extend([row[1] for row in config["wifi.networks"]])
     events = node.events = Events(node.clock, node.spool.tag, secrets, node.log)
     uplink.errands.append(events.send)
+    uplink.flush.set()
 
 
 def assemble() -> Node:
@@ -157,11 +158,11 @@ def assemble() -> Node:
     node.attach(
         resolver, uplink, Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed, pipeline)
     )
-    journal.info("app", "%s; %d readings queued" % (about, spool.queued))
     if health:
         health.node = node
         load_events(config, node, uplink)
         node.events.add("event", about)
     if cause == "watchdog":
         node.crashed("reset by the watchdog: something blocked, or a task gave no sign of life")
+    journal.info("app", "%s; %d readings queued" % (about, spool.queued))
     return node

@@ -88,9 +88,14 @@ class Uplink:
                 if wait is None:
                     break
                 await pulse.sleep(wait)
-            if self._link.up.is_set() and self._clock.synced.is_set() and not self._status["error"]:
-                for errand in self.errands:
-                    await errand(pulse, self)
+            if self.errands:
+                if not self._link.up.is_set() or not self._clock.synced.is_set():
+                    self.flush.set()  # what is taken until then has waited long enough
+                await pulse.wait(self._link.up)
+                await pulse.wait(self._clock.synced)
+                if not self._status["error"]:
+                    for errand in self.errands:
+                        await errand(pulse, self)
 
     def _until_due(self):
         if not self._every_ms:
