@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from tagonode import config
+from tagonode import config, model
 from tagonode.drivers import BUILT_IN
 
 BASE = """
@@ -91,7 +91,7 @@ of = ["temperature", "humidity"]
 
 
 def test_every_formula_has_a_unit():
-    assert set(config._DERIVED_UNITS) == set(config._formulas())
+    assert set(model.DERIVED_UNITS) == set(model.formulas())
 
 
 CHANNEL = "[sensors.channels.humidity]\n"
@@ -111,7 +111,7 @@ WRONG = (
     (CHANNEL + "minimum = 5\nmaximum = 5", "humidity: minimum has to be less than maximum"),
     (CHANNEL + "polynomial = []", "polynomial: is empty"),
     ("every = 0", "sensors[1].every: 0 is out of range: give at least 0.02"),
-    ("options = {speed = 1}", "sensors[1]: bme280 has no option 'speed'"),
+    ("options = {speed = 1}", "sensors[1].options.speed: bme280 has no option 'speed'"),
     (
         '[[derived]]\nformula = "dewpoint"',
         "derived[1].formula: there is no formula 'dewpoint'; did you mean 'dew_point'?",
@@ -211,8 +211,8 @@ WRONG_BUSES = (
     ("esp32", "battery adc:gpio25", "'gpio25' has no ADC that works while Wi-Fi is on: use one of gpio32, gpio33"),
     ("esp32s3", "battery adc:gpio11", "'gpio11' has no ADC that works while Wi-Fi is on: use one of gpio1, gpio2"),
     ("esp32c3", "battery adc:gpio5", "'gpio5' has no ADC that works while Wi-Fi is on: use one of gpio0, gpio1"),
-    ("pico_w", "bme280 i2c0;address = 0x80", "address 128 is none of an I2C chip: give 0x08 to 0x77"),
-    ("pico_w", 'bme280 i2c0;address = "76"', "address '76' is none of an I2C chip: give 0x08 to 0x77"),
+    ("pico_w", "bme280 i2c0;address = 0x80", "address 0x80 is none of an I2C chip: give 0x08 to 0x77"),
+    ("pico_w", 'bme280 i2c0;address = "76"', "address '76' is none of an I2C chip: give a number from 0x08 to 0x77, without quotes"),
     ("pico_w", "rssi wifi;address = 9", "rssi has no address: leave it out"),
     (
         "pico_w",
@@ -270,7 +270,7 @@ def test_channels_follow_the_options():
 
 def test_options_that_a_driver_refuses():
     (line,) = problems('[[sensors]]\ndriver = "hx711"\nbus = "pins:gp20,gp21"\noptions = {gain = 3}')
-    assert "sensors[2]: hx711: its options will not do: HX711: gain is 128, 64 or 32" in line
+    assert "sensors[2].options: hx711: its options will not do: HX711: gain is 128, 64 or 32" in line
     (line,) = problems('[[sensors]]\ndriver = "battery"\nbus = "battery"\noptions = {adc = 3}')
     assert "battery has no option 'adc'" in line
 

@@ -199,7 +199,7 @@ def test_its_options_address_and_bus_are_checked_like_any(tmp_path):
     )
     cases = {
         "options = { gian = 2 }": "mine has no option 'gian'; did you mean 'gain'?",
-        "address = 0x80": "address 128 is none of an I2C chip: give 0x08 to 0x77",
+        "address = 0x80": "address 0x80 is none of an I2C chip: give 0x08 to 0x77",
         "[sensors.channels.temp]": "mine has no channel 'temp'; it has temperature, ph",
     }
     for line, expected in cases.items():
@@ -244,7 +244,7 @@ def test_what_is_wrong_with_a_driver_is_said(tmp_path, files, expected):
     with pytest.raises(config.ConfigError) as raised:
         config.load(project(tmp_path, **files))
     (problem,) = raised.value.problems
-    assert problem.startswith(f"{tmp_path / 'node.toml'}: sensors[1].driver: ") and expected in problem
+    assert problem.startswith(f"{tmp_path / 'node.toml'}:6: sensors[1].driver: ") and expected in problem
 
 
 @pytest.mark.parametrize(

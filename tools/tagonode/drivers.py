@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -19,15 +20,36 @@ from tagonode import device, places
 _BUSES = ("i2c", "onewire", "pin", "pins", "uart", "adc", "wifi")
 _NAME = re.compile("[a-z][a-z0-9_]*")
 
+# Milliseconds from start() to read(), of the project's drivers that have any: lib/drivers/README.md
+_WAIT_MS = {
+    "ads1115": 5,
+    "aht10": 85,
+    "aht20": 85,
+    "bh1750": 182,
+    "bme280": 13,
+    "bmp280": 13,
+    "dht11": 1000,
+    "dht22": 2000,
+    "ds18b20": 760,
+    "hx711": 450,
+    "ina219": 20,
+    "pms5003": 2500,
+    "scd4x": 5500,
+    "sht3x": 17,
+    "sht4x": 10,
+}
+
 
 class Driver:
     """What a config has to know of a driver."""
 
-    def __init__(self, name: str, made_by: Any):
+    def __init__(self, name: str, made_by: Any, is_own: bool = False):
         self.name = name
+        self.is_own = is_own  # from the folder of the config
         self._class = made_by
         parameters = list(inspect.signature(made_by).parameters.values())[1:]
         self.options = [each.name for each in parameters if each.name != "address"]
+        self._kinds = {each.name: each.annotation for each in parameters}
         # what it takes when it is given none; None for one that has no address, or finds its chip
         self.address = next((each.default for each in parameters if each.name == "address"), None)
 
@@ -36,12 +58,37 @@ class Driver:
         """The kind of bus that it needs: i2c, onewire, pin, pins, uart, adc or wifi."""
         return self._class.BUS
 
+    def wait_ms(self, options: dict[str, Any]) -> int:
+        """How long a reading takes; 0 when that is not known, as of a config's own driver."""
+        if self.is_own:
+            return 0
+        if self.name == "ds18b20":
+            return (750 >> 12 - options.get("resolution", 12)) + 10
+        return _WAIT_MS.get(self.name, 0)
+
     def channels(self, options: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         """CHANNELS with these options: (variable, unit) each. Raises ValueError for what it does not take."""
+        for name, value in options.items():
+            wanted = _other_kind(self._kinds.get(name), value)
+            if wanted:
+                raise ValueError(f"{self.name}: option {name} has to be {wanted}, and is {value!r}")
         try:
             return tuple(self._class(None, **options).CHANNELS)
         except (TypeError, ValueError, ArithmeticError) as error:
             raise ValueError(f"{self.name}: its options will not do: {error}") from None
+
+
+def _other_kind(kind: Any, value: Any) -> str | None:
+    """What an option of this annotation has to be, when `value` is something else."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    wanted = {
+        bool: (isinstance(value, bool), "true or false"),
+        int: (number and isinstance(value, int), "a whole number"),
+        float: (number, "a number"),
+        str: (isinstance(value, str), "a text"),
+    }
+    fits, words = wanted.get(kind, (True, ""))
+    return None if fits else words
 
 
 class Drivers:
@@ -167,7 +214,7 @@ def _checked(name: str, made_by: Any) -> Driver:
     )
     if not rows or not fits:
         raise ValueError(f'{shown}: CHANNELS has to be like (("temperature", "°C"),): a name and a unit for each value')
-    return Driver(name, made_by)
+    return Driver(name, made_by, is_own=True)
 
 
 BUILT_IN = Drivers()

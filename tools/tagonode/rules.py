@@ -1,0 +1,349 @@
+"""What is wrong in a config although each of its values may be: clashes, chips that are not where they are said to be,
+intervals that do not fit each other. And what is allowed, but should be known."""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tagonode import device, estimate
+from tagonode.buses import SHARED, board_buses
+from tagonode.device import regions
+from tagonode.locate import Location
+from tagonode.model import Derived, Sensor
+from tagonode.problems import or_nearest
+
+Mistake = tuple[Location, str]
+Known = Callable[..., bool]
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_SERVER = re.compile(rf"{_HOST.pattern}(:[0-9]{{1,5}})?")
+
+PLACEHOLDER = "your-network"
+
+# Addresses that a chip can be given: as its datasheet says, and as `tagonode scan` looks for it.
+ADDRESSES: dict[str, tuple[int, ...]] = {
+    "ads1115": tuple(range(0x48, 0x4C)),
+    "aht10": (0x38,),
+    "aht20": (0x38,),
+    "bh1750": (0x23, 0x5C),
+    "bme280": (0x76, 0x77),
+    "bmp280": (0x76, 0x77),
+    "ina219": tuple(range(0x40, 0x50)),
+    "max17048": (0x36,),
+    "scd4x": (0x62,),
+    "sht3x": (0x44, 0x45),
+    "sht4x": (0x44, 0x45, 0x46),
+}
+
+
+def mistakes(model: Any, known: Known, flash: estimate.Flash | None, settings: Callable[[], dict]) -> Iterator[Mistake]:
+    """(location, what is wrong and what to do) of each. known(*location): whether what stands there can be relied on,
+    since it was neither given by the command line nor made up in place of something that will not do. flash: of the
+    board. settings(): what the board would read; called only when all of the config is known."""
+    yield from _servers(model, known)
+    sound = []
+    for index, sensor in enumerate(model.sensors):
+        if known("sensors", index, "driver"):
+            found = list(_sensor(("sensors", index), sensor, known))
+            yield from found
+            sound.append(not any(_hides_names(location) for location, _ in found))
+        else:
+            sound.append(False)
+    yield from _buses(model, known)
+    named = list(_variables(model, known, sound))
+    yield from named
+    if known("sample", "every"):
+        yield from _too_slow(model, known)
+    if flash and all(sound) and known() and not named:
+        yield from _queue(model, flash, settings())
+
+
+def _hides_names(location: Location) -> bool:
+    """Whether a mistake at this place of a sensor leaves open how its readings are called."""
+    return location[2] == "options" or location[2] == "channels" and len(location) == 4
+
+
+def _servers(model: Any, known: Known) -> Iterator[Mistake]:
+    host = model.tagoio.host
+    if known("tagoio", "host") and not _HOST.fullmatch(host):
+        try:
+            _, name, port, prefix = regions.parse_url(host)
+        except ValueError:
+            yield ("tagoio", "host"), f'{host!r} is no host name: write it as in host = "api.us-e1.tago.io"'
+        else:
+            more = f", port = {port}" if port != model.tagoio.port else ""
+            more += f', prefix = "{prefix}"' if prefix else ""
+            yield ("tagoio", "host"), f'{host!r} is an address: write host = "{name}"{more}'
+    elif known("tagoio", "host") and host in regions.REGIONS:
+        yield ("tagoio", "host"), f'{host!r} is a region: write host = "{regions.parse_url(host)[1]}"'
+    prefix = model.tagoio.prefix
+    if known("tagoio", "prefix") and prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        yield ("tagoio", "prefix"), f'{prefix!r} will not do: write "/{prefix.strip("/")}"'
+    for index, server in enumerate(model.ntp.servers):
+        if known("ntp", "servers") and not _SERVER.fullmatch(server):
+            yield ("ntp", "servers", index), f'{server!r} is no time server: write "name" or "name:port"'
+    for index, network in enumerate(model.wifi.networks):
+        if known("wifi", "networks"):
+            if len(network.encode()) > 32:
+                yield ("wifi", "networks", index), f"has {len(network.encode())} bytes in UTF-8: Wi-Fi names have 32"
+            elif network in model.wifi.networks[:index]:
+                yield ("wifi", "networks", index), f"{network!r} is there already: leave one of them out"
+
+
+def _sensor(at: Location, sensor: Sensor, known: Known) -> Iterator[Mistake]:
+    """What can be said of a sensor by itself."""
+    name, chip = sensor.driver, sensor.chip
+    unknown = [option for option in sensor.options if option not in chip.options]
+    for option in unknown:
+        yield (*at, "options", option), f"{name} has no option {option!r}{or_nearest(option, chip.options)}"
+    variables: list[str] | None = None
+    if not unknown:
+        try:
+            variables = [variable for variable, _ in chip.channels(sensor.options)]
+        except ValueError as error:
+            yield (*at, "options"), str(error)
+    if variables is not None and known(*at, "options"):
+        for channel in sensor.channels:
+            if channel not in variables:
+                has = ", ".join(variables)
+                yield (*at, "channels", channel), f"{name} has no channel {channel!r}; it has {has}"
+    for channel, steps in sensor.channels.items():
+        yield from _alarm((*at, "channels", channel), steps)
+    if sensor.address is not None and known(*at, "address"):
+        wrong = _address(sensor)
+        if wrong:
+            yield (*at, "address"), wrong
+
+
+def _address(sensor: Sensor) -> str | None:
+    address = sensor.address
+    if sensor.chip.address is None and sensor.chip.bus != "onewire":
+        return f"{sensor.driver} has no address: leave it out"
+    if sensor.chip.bus == "i2c":
+        if not isinstance(address, int):
+            return f"address {address!r} is none of an I2C chip: give a number from 0x08 to 0x77, without quotes"
+        if not 0x08 <= address <= 0x77:
+            return f"address {address:#04x} is none of an I2C chip: give 0x08 to 0x77"
+        possible = ADDRESSES.get(sensor.driver, (address,))
+        if sensor.chip.is_own or address in possible:
+            return None
+        span = f"{possible[0]:#04x} to {possible[-1]:#04x}" if len(possible) > 3 else _listed(possible)
+        return f"{sensor.driver} cannot be at {address:#04x}: it is at {span}"
+    if not isinstance(address, int) and not re.fullmatch("[0-9a-fA-F]{16}", address):
+        return f"address {address!r} is no ROM code: give its 16 hexadecimal digits"
+    return None
+
+
+def _listed(addresses: tuple[int, ...]) -> str:
+    return " or ".join(f"{each:#04x}" for each in addresses)
+
+
+def _alarm(at: Location, steps: Any) -> Iterator[Mistake]:
+    """An alarm beyond the range check never goes off."""
+    if steps.alarm is None:
+        return
+    for limit, bound, beyond in (("above", "maximum", float.__ge__), ("below", "minimum", float.__le__)):
+        alarm, end = getattr(steps.alarm, limit), getattr(steps, bound)
+        if alarm is not None and end is not None and beyond(float(alarm), float(end)):
+            yield (
+                (*at, "alarm", limit),
+                f"{alarm:g} never goes off: readings beyond {bound} = {end:g} are thrown away; choose another limit",
+            )
+
+
+def _buses(model: Any, known: Known) -> Iterator[Mistake]:
+    """Buses that the board has not, pins and addresses that are taken."""
+    if not known("board"):
+        return
+    buses = board_buses(model.board)
+    chips: dict[tuple[str, Any], Sensor] = {}
+    pins: dict[str, Sensor] = {}
+    for index, sensor in enumerate(model.sensors):
+        at: Location = ("sensors", index)
+        if not (known(*at, "driver") and known(*at, "bus")):
+            continue
+        wanted = sensor.chip.bus
+        try:
+            kind, used = buses.resolve(sensor.bus)
+        except ValueError as error:
+            yield (*at, "bus"), f"{sensor.driver}: {error}"
+            continue
+        if kind != wanted:
+            text = f"{sensor.driver} does not work on {sensor.bus!r}: use {buses.remedy(wanted)}"
+            yield (*at, "bus"), text
+            continue
+        clash = None
+        for pin in used or (sensor.bus,):
+            other = pins.setdefault(pin, sensor)
+            clash = clash or _clash(other, sensor, pin, kind)
+        if clash:
+            yield (*at, "bus"), clash
+            continue
+        address = sensor.address or sensor.chip.address
+        if address is None or not known(*at, "address"):
+            continue
+        taken = chips.setdefault((sensor.bus, _as_rom(address) if kind == "onewire" else address), sensor)
+        if taken is not sensor:
+            shown = f"{address:#x}" if isinstance(address, int) else address
+            remedy = "give one another address, by its address pin, or the other bus"
+            if kind == "onewire":
+                remedy = "each chip has a ROM code of its own"
+            yield (
+                (*at, "address") if sensor.address else at,
+                f"{taken.driver} and {sensor.driver} are both at {shown} on {sensor.bus}: {remedy}",
+            )
+
+
+def _as_rom(address: int | str) -> int:
+    try:
+        return address if isinstance(address, int) else int(address, 16)
+    except ValueError:
+        return id(address)  # no ROM code at all, which is said elsewhere
+
+
+def _clash(other: Sensor, sensor: Sensor, pin: str, kind: str) -> str | None:
+    if other is sensor:
+        return None
+    if other.bus != sensor.bus:
+        return (
+            f"{other.driver} on {other.bus} and {sensor.driver} on {sensor.bus} both use {pin}: "
+            "give one of them another pin"
+        )
+    if kind not in SHARED:
+        return f"{other.driver} and {sensor.driver} are both on {sensor.bus}: move one of them"
+    if kind == "onewire" and None in (other.address, sensor.address):
+        return f"several sensors are on {sensor.bus}: give each of them its address"
+    return None
+
+
+def _variables(model: Any, known: Known, sound: list[bool]) -> Iterator[Mistake]:
+    """Names given twice, as TagoIO sees them; derived readings and what they are made of."""
+    clean = device.load("tagoio.records").clean_variable
+    taken: dict[str, tuple[str, str]] = {}  # name at TagoIO: as it is written, and who gives it
+    complete = all(sound)
+    for index, sensor in enumerate(model.sensors):
+        at: Location = ("sensors", index)
+        if not sound[index] or not known(*at, "channels"):
+            complete = False
+            continue
+        channels = [channel for channel, _ in sensor.chip.channels(sensor.options)]
+        for channel, (variable, *_) in zip(channels, sensor.device_channels(), strict=True):
+            name = clean(variable)
+            if name not in taken:
+                taken[name] = variable, sensor.driver
+                continue
+            other, owner = taken[name]
+            alike = f"both give {variable!r}"
+            if other != variable:
+                alike = f"give {other!r} and {variable!r}, which are both {name!r} at TagoIO"
+            own = sensor.channels.get(channel)
+            yield (
+                (*at, "channels", channel, "variable") if own and own.variable else at,
+                f'{owner} and {sensor.driver} {alike}: name one of them by [sensors.channels.{channel}] variable = "…"',
+            )
+    written = [variable for variable, _ in taken.values()]
+    for index, row in enumerate(model.derived):
+        if known("derived", index, "formula"):
+            yield from _derived(("derived", index), row, known, written if complete else None)
+            name = clean(row.name)
+            if known("derived", index, "variable") and name in taken:
+                place = ("derived", index, "variable" if row.variable else "formula")
+                yield place, f"derived {row.name}: there is a reading of that name: give it another `variable`"
+            taken.setdefault(name, (row.name, row.formula))
+
+
+def _derived(at: Location, row: Derived, known: Known, written: list[str] | None) -> Iterator[Mistake]:
+    """written: the variables that the sensors give, None when that is not known."""
+    inputs, options = row.arguments()
+    for option in row.options:
+        if option not in options:
+            yield (*at, "options", option), f"{row.formula} has no option {option!r}{or_nearest(option, options)}"
+    yield from _alarm(at, row)
+    if not known(*at, "of"):
+        return
+    if row.of is not None and len(row.of) != len(inputs):
+        yield (*at, "of"), f"{row.formula} is made of {' and '.join(inputs)}: name one variable for each in `of`"
+    elif written is not None:
+        for place, each in enumerate(row.sources):
+            if each not in written:
+                where = (*at, "of", place) if row.of else (*at, "formula")
+                name_it = "" if row.of else f'; or name one by of = ["…"] in place of {", ".join(inputs)}'
+                yield where, f"derived {row.name}: no sensor gives {each!r}{or_nearest(each, written)}{name_it}"
+
+
+def _too_slow(model: Any, known: Known) -> Iterator[Mistake]:
+    for index, sensor in enumerate(model.sensors):
+        at: Location = ("sensors", index)
+        if not (known(*at, "driver") and known(*at, "every") and known(*at, "options")):
+            continue
+        every = sensor.every or model.sample.every
+        wait_s = _wait_s(sensor)
+        if wait_s > every:
+            yield (
+                (*at, "every") if sensor.every else at,
+                f"{sensor.driver} takes {wait_s:g} s for a reading, more than the {every:g} s between two of them: "
+                f"give it every = {math.ceil(wait_s)}, or more",
+            )
+
+
+def _wait_s(sensor: Sensor) -> float:
+    try:
+        return sensor.chip.wait_ms(sensor.options) / 1000
+    except (TypeError, ValueError):
+        return 0.0  # of options that will not do, which is said elsewhere
+
+
+def _queue(model: Any, flash: estimate.Flash, settings: dict[str, Any]) -> Iterator[Mistake]:
+    room = (flash.size - estimate.FIRMWARE_BYTES) // estimate.BLOCK * estimate.BLOCK
+    if model.queue.bytes > room:
+        yield (
+            ("queue", "bytes"),
+            f"{model.queue.bytes} do not fit on {model.board}: it has {flash.size // 1024} KB of flash for files, of "
+            f"which the firmware takes {estimate.FIRMWARE_BYTES // 1024}; give at most {room}",
+        )
+        return
+    load = estimate.load_of(settings)
+    result = estimate.estimate(load, flash)
+    if estimate.MONTH_S / result.requests > result.outage_s:
+        yield (
+            ("upload", "every"),
+            f"the queue is full after {estimate.shown_time(result.outage_s)} ({result.held_samples:,} samples), before "
+            f"the next upload, after {estimate.shown_time(load.upload_s)}: upload oftener, or give queue.bytes more",
+        )
+
+
+def notes(model: Any) -> Iterator[Mistake]:
+    """(location, what should be known) of what is allowed in a config that has no mistakes."""
+    clean = device.load("tagoio.records").clean_variable
+    for network in model.wifi.networks:
+        if network == PLACEHOLDER:
+            yield ("wifi", "networks"), "still has the name that `tagonode new` wrote: put your network's there"
+    if not model.tagoio.ssl:
+        yield ("tagoio", "ssl"), "token and readings travel in the open: anyone on the way can read and change them"
+    if not model.watchdog.on:
+        yield ("watchdog", "on"), "a program that hangs will not be restarted: leave it on in the field"
+    if model.run.samples or model.run.time:
+        yield ("run",), "the node stops by itself and stays so: leave it out in the field"
+    intervals = [sensor.every or model.sample.every for sensor in model.sensors]
+    # firmware/agent/sampler.py: what takes longer is read at the next of its times
+    limit = min(6.0, min(intervals) * 0.75)
+    gives: dict[str, float] = {}
+    for index, sensor in enumerate(model.sensors):
+        at: Location = ("sensors", index)
+        channels = [channel for channel, _ in sensor.chip.channels(sensor.options)]
+        for channel, (variable, *_) in zip(channels, sensor.device_channels(), strict=True):
+            gives[variable] = intervals[index]
+            if clean(variable) != variable:
+                yield (*at, "channels", channel), f"{variable!r} is called {clean(variable)!r} at TagoIO"
+        if _wait_s(sensor) > limit:
+            yield (
+                (*at, "every"),
+                f"{sensor.driver} takes {_wait_s(sensor):g} s for a reading, and samples every {min(intervals):g} s do "
+                "not wait for it: its readings come at its next time, some of them late",
+            )
+    for index, row in enumerate(model.derived):
+        if clean(row.name) != row.name:
+            yield ("derived", index, "variable"), f"{row.name!r} is called {clean(row.name)!r} at TagoIO"
+        if len({gives[each] for each in row.sources}) > 1:
+            yield ("derived", index), f"{row.name} comes only when all of {', '.join(row.sources)} are read at once"
