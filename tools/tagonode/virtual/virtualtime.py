@@ -31,7 +31,7 @@ class VirtualTime:
 
     unix: true Unix time when it begins. ppm: how much the board's crystal is slow: true time passes by so many
     millionths faster than the board's. patience: seconds, in the PC's time, that an answer from the network may take;
-    the board's time stands still meanwhile. Set it to 0 while no answer can come: the board's deadlines then pass at once.
+    the board's time stands still meanwhile. Set it to 0 while no answer can come: its deadlines then pass at once.
     """
 
     def __init__(self, unix: float | None = None, ppm: float = 0.0, patience: float = _PATIENCE_S):
