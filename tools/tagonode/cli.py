@@ -52,6 +52,83 @@ def build(
 
 
 @app.command(
+    epilog="Example: tagonode provision greenhouse/node.toml --name greenhouse --serial SN0001",
+)
+def provision(
+    config: Annotated[Path, typer.Argument(help="A node.toml; the token is written into secrets.toml beside it.")],
+    name: Annotated[
+        str | None, typer.Option(help="The device's name at TagoIO; left out: that of the config's folder.")
+    ] = None,
+    serial: Annotated[
+        str | None, typer.Option(help="The node's serial number: it is looked up by this first.")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FLEET.csv", help="Many nodes: columns name, serial; every other column is a tag."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="RESULT.csv", help="With --csv: ids and tokens go here; it goes on where it was cut."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Another server than the config's: for practice, tagonode cloud's.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(metavar="FILE.pem", help="Trust this CA in place of public ones.")] = None,
+    mutable: Annotated[
+        bool, typer.Option("--mutable", help="Make mutable devices: their records can be edited; full at 50,000.")
+    ] = False,
+    chunk_period: Annotated[
+        str | None,
+        typer.Option(metavar="day|week|month|quarter", help="Of immutable devices; left out: by the config's records."),
+    ] = None,
+    chunk_retention: Annotated[
+        int | None, typer.Option(metavar="N", help="How many of these periods are kept; left out: the most.")
+    ] = None,
+    network: Annotated[str | None, typer.Option(metavar="ID", help="TagoIO network; left out: HTTPS.")] = None,
+    connector: Annotated[str | None, typer.Option(metavar="ID", help="Connector; left out: Custom HTTPS.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout; without tokens.")] = False,
+) -> None:
+    """Make a node's device at TagoIO, or find it, and keep its token; with --csv those of a fleet.
+
+    The account token comes from the environment variable TAGOIO_ACCOUNT_TOKEN alone. A second run changes nothing; an
+    interrupted one goes on. Exit status: 0 done, 1 not all of it, 2 wrong use.
+    """
+    from tagonode.account import AccountError
+    from tagonode.fleet import FleetError
+    from tagonode.provision import CONNECTOR, NETWORK, Options, ProvisionError, WrongUse
+    from tagonode.provision import provision as run
+
+    try:
+        status = run(
+            Options(
+                config=config,
+                name=name,
+                serial=serial,
+                csv=csv,
+                out=out,
+                url=url,
+                ca=ca,
+                mutable=mutable,
+                chunk_period=chunk_period,
+                chunk_retention=chunk_retention,
+                network=network or NETWORK,
+                connector=connector or CONNECTOR,
+                yes=yes,
+                json=json,
+            )
+        )
+    except WrongUse as error:
+        _wrong_use(str(error))
+    except (ProvisionError, AccountError, FleetError) as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped: run it again to go on\n")
+        status = 1
+    raise typer.Exit(status)
+
+
+@app.command(
     epilog="Example: tagonode deploy greenhouse/node.toml --port /dev/ttyACM0",
 )
 def deploy(
@@ -194,17 +271,28 @@ def cloud(
             "429. TagoIO's free plan has 250; left out: any number.",
         ),
     ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Where to listen: 0.0.0.0 opens it to the networks this machine is in, so that boards can reach it; the "
+            "page then needs the key in its address."
+        ),
+    ] = "127.0.0.1",
+    page_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="TCP port of the live page; left out: 8090, or any where that is taken."),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="First line: url, ca, account_token, device_token, page as JSON.")
     ] = False,
 ) -> None:
-    """A local TagoIO for the bench: HTTPS with its own CA, SQLite, NTP. Runs until Ctrl-C.
+    """A local TagoIO for the bench, with a live page: HTTPS with its own CA, SQLite, NTP. Runs until Ctrl-C.
 
     It stands in for TagoIO while you develop; a fleet belongs on TagoIO's own cloud.
     """
     from tagonode.cloud.command import start_cloud_command
 
-    raise typer.Exit(start_cloud_command(port, db, json, limit))
+    raise typer.Exit(start_cloud_command(port, db, json, limit, host, page_port))
 
 
 @app.command(epilog="Example: tagonode spool --port /dev/ttyACM0 --save queue-of-node-7")

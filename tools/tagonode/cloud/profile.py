@@ -222,8 +222,7 @@ class ListQuery:
 _TEXTS = ("id", "connector", "network", "type", "token", "permission", "serie_number")
 _FLAGS = ("visible", "active")
 _SINCE = ("updated_at", "created_at", "last_input")
-DEVICE_FILTERS = ("id", "name", "visible", "active", "connector", "network", "type", "updated_at", "created_at", "tags")
-DEVICE_FILTERS += ("last_input",)
+DEVICE_FILTERS = ("id", "name", "visible", "active", "connector", "network", "type", *_SINCE)
 TOKEN_FILTERS = ("name", "token", "permission", "serie_number", "created_at")
 
 
