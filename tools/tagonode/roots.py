@@ -4,10 +4,12 @@ A board in the field cannot be told of a new one easily, and each costs it heap:
 keeps them in MicroPython's heap.
 """
 
+import contextlib
 import datetime
 import os
 import socket
 import ssl
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 import certifi
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
 # By their names in certifi. TagoIO's hosts are on AWS, whose certificates end in Amazon's roots: 1 for RSA, 3 for the
@@ -102,11 +105,10 @@ def _all_of(trust: Path) -> list[Root]:
     """Certificate by certificate: one that this library does not like is no reason to do without the others."""
     end = b"-----END CERTIFICATE-----"
     found = []
-    for piece in trust.read_bytes().split(end)[:-1]:
-        try:
-            found.append(_root(x509.load_pem_x509_certificate(piece + end)))
-        except ValueError:
-            continue
+    with warnings.catch_warnings(category=CryptographyDeprecationWarning, action="ignore"):
+        for piece in trust.read_bytes().split(end)[:-1]:
+            with contextlib.suppress(ValueError):
+                found.append(_root(x509.load_pem_x509_certificate(piece + end)))
     return found
 
 
