@@ -9,14 +9,35 @@ import threading
 from pathlib import Path
 
 
+def _open_to(url: str, page: str | None, kept: bool) -> str:
+    """What it means to be reachable from a network, in plain words."""
+    root = (page or "").partition("/page/")[0] + "/ca.pem"
+    lines = [
+        "Open to the network: whoever is in it can reach the API and, with the key in its address, the page, where",
+        "readings are seen and parameters changed. The page is plain HTTP: others in the network can read along.",
+        "Use it on a bench you trust, and stop it when you are done.",
+        f"Boards: url = {url}, and its CA from {root}: tagonode build CONFIG --out DIR --ca FILE.pem",
+    ]
+    if not kept:
+        lines.append("Without --db FILE the CA is another one after the next start, and boards have to be built anew.")
+    return "\n".join(lines)
+
+
 def start_cloud_command(
-    port: int = 0, db: str | Path | None = None, json: bool = False, limit: int | None = None
+    port: int = 0,
+    db: str | Path | None = None,
+    json: bool = False,
+    limit: int | None = None,
+    host: str = "127.0.0.1",
+    page_port: int | None = None,
 ) -> int:
     """Run the stand-in until SIGINT or SIGTERM. Returns the exit status: 0 stopped, 1 could not start.
 
     With `json` the first line on stdout is one object with url, ca (a PEM file's path), account_token,
-    device_token and page (null: there is none yet). `db` keeps data, CA and tokens. `limit`: requests a
-    minute that POST /data and GET /data take each, None for any number. Only the main thread may call this.
+    device_token and page (the address to open in a browser). `db` keeps data, CA and tokens. `limit`: requests a
+    minute that POST /data and GET /data take each, None for any number. `host`: where to listen, 0.0.0.0 for every
+    network this machine is in. `page_port`: None for the usual one, or any where it is taken. Only the main thread may
+    call this.
     """
     ended = threading.Event()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -25,23 +46,27 @@ def start_cloud_command(
         from tagonode.cloud.server import LocalCloud
 
         try:
-            cloud = LocalCloud(port=port, db=db)
+            cloud = LocalCloud(port=port, db=db, host=host, page=True, page_port=page_port)
         except (OSError, ValueError) as error:
             print(f"The local TagoIO cannot start: {error}", file=sys.stderr)
             return 1
         with cloud:
             if limit is not None:
                 cloud.limits.per_window = dict.fromkeys(DATA_ROUTES, limit)
+            page = cloud.page.address if cloud.page else None
+            if cloud.names:
+                print(_open_to(cloud.url, page, db is not None), file=sys.stderr)
             if json:
                 fields = {
                     "url": cloud.url,
                     "ca": str(cloud.ca_file),
                     "account_token": cloud.account_token,
                     "device_token": cloud.device_token,
-                    "page": None,
+                    "page": page,
                 }
                 print(json_module.dumps(fields), flush=True)
             else:
+                print(f"Page           {page}")
                 print(f"Local TagoIO   {cloud.url}   (Ctrl-C stops it)")
                 print(f"CA             {cloud.ca_file}")
                 print(f"NTP            {cloud.ntp_address} (UDP)")

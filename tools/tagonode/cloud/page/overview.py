@@ -190,7 +190,7 @@ class Overview:
     def series(self, node: Node, start: int, end: int, after: int | None = None) -> dict[str, Any]:
         """Numbers of each variable whose time is from `start` to `end` (Unix ms), in order of time.
 
-        `{"last": number of the newest record, "gap": ms without a sample that are a gap, "variables": [{name, unit,
+        `{"last": number of the newest record, "first": time of the node's oldest, "gap": ms without a sample that are a gap, "variables": [{name, unit,
         raw, t, v, a, lo, hi}]}`: `a` is when it arrived; of many points lowest, mean and highest of each interval.
         With `after` only records that came after that number, always point by point.
         """
@@ -198,6 +198,7 @@ class Overview:
         width = max(1, (end - start) // BUCKETS)
         with self._db() as db:
             (last,) = db.execute("SELECT coalesce(max(number), 0) FROM data").fetchone()
+            (first,) = db.execute("SELECT min(time) FROM data WHERE device = ?", (node.number,)).fetchone()
             if after is not None:
                 found = self._new_points(db, node, start, end, after, last)
             else:
@@ -206,6 +207,7 @@ class Overview:
         gap = (habits.sample_ms or 0) * GAP
         return {
             "last": last,
+            "first": first,
             "gap": max(gap, 3 * width if gathered else 0),
             "sample": habits.sample_ms,
             "variables": [one for one in found if one["t"] or after is None],

@@ -1,0 +1,252 @@
+// The charts of a node: which span is shown, what is fetched, one card a variable. plot.js draws.
+
+import { csv, get, node as path } from "./api.js";
+import { announce, clock, command, count, duration, fill, h, keep, moment, now, number } from "./dom.js";
+import { Plot } from "./plot.js";
+
+const SPANS = { "1h": ["1 h", 3_600_000], "24h": ["24 h", 86_400_000], "7d": ["7 d", 604_800_000] };
+const FIRST = ["temperature", "humidity", "pressure"];
+const LAST = ["battery", "rssi"]; // what comes after that which the node is there for
+const RELOAD_MS = 15_000; // of gathered points; single ones are added as they come
+const NARROWEST_MS = 5_000;
+const YOUNG_MS = 60_000; // a node that is new fills the chart with what it has, from this on
+const DELAY = "Delay";
+
+/** The delay of each sample as a variable of its own. */
+function delayOf(series) {
+  const longest = series.reduce((best, one) => (one.t.length > (best?.t.length ?? 0) ? one : best), null);
+  if (!longest) return [];
+  return [{ name: DELAY, unit: "s", raw: longest.raw, t: longest.t, a: longest.a, v: longest.t.map((t, i) => (longest.a[i] - t) / 1000) }];
+}
+
+function merge(old, fresh) {
+  for (const one of fresh) {
+    const known = old.find((o) => o.name === one.name);
+    if (!known) {
+      old.push(one);
+      continue;
+    }
+    for (let i = 0; i < one.t.length; i++) {
+      let at = known.t.length;
+      while (at > 0 && known.t[at - 1] > one.t[i]) at--;
+      known.t.splice(at, 0, one.t[i]);
+      known.v.splice(at, 0, one.v[i]);
+      known.a.splice(at, 0, one.a[i]);
+    }
+  }
+}
+
+function trim(series, from) {
+  for (const one of series) {
+    let gone = 0;
+    while (gone < one.t.length && one.t[gone] < from) gone++;
+    if (gone) for (const key of ["t", "v", "a", "lo", "hi"]) one[key]?.splice(0, gone);
+  }
+}
+
+export async function open(panel, id, data) {
+  let span = "1h";
+  let zoom = null; // [from, to] in ms
+  let axis = "time";
+  let found = null;
+  let loaded = 0;
+  const cards = new Map();
+
+  // -- controls ------------------------------------------------------------------------------------------------
+  const segment = (label, options, chosen, pick) => {
+    const group = h("div", { class: "segments", role: "group", "aria-label": label });
+    for (const [key, text] of options) {
+      const button = h("button", { type: "button", "aria-pressed": String(key === chosen) }, text);
+      button.addEventListener("click", () => {
+        for (const other of group.children) other.setAttribute("aria-pressed", String(other === button));
+        pick(key);
+      });
+      group.append(button);
+    }
+    return group;
+  };
+  const step = (text, label, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
+  const reset = h("button", { type: "button", onclick: () => zoomTo(null) }, "Reset zoom");
+  const download = h("a", { class: "button", download: "" }, "CSV");
+  const tools = h(
+    "div",
+    { class: "head" },
+    segment("Range", Object.entries(SPANS).map(([key, [text]]) => [key, text]), span, (key) => {
+      span = key;
+      zoomTo(null);
+    }),
+    segment("Time axis", [["time", "By sample time"], ["arrived", "By arrival"]], axis, (key) => {
+      axis = key;
+      draw(true);
+    }),
+    h("div", { class: "row", role: "group", "aria-label": "Zoom" },
+      step("+", "Zoom in", () => scale(0.5)), step("−", "Zoom out", () => scale(2)),
+      step("←", "Earlier", () => shift(-0.5)), step("→", "Later", () => shift(0.5)), reset),
+    h("span", { class: "grow" }),
+    download,
+  );
+  const shown = h("p", { class: "muted" });
+  const key = h("div", { class: "key", "aria-label": "Legend" },
+    h("span", null, h("i", { class: "swatch line" }), "readings at their sample time"),
+    h("span", null, h("i", { class: "swatch tick" }), "an upload arrived"),
+    h("span", null, h("i", { class: "swatch hollow" }), "came without a time: stamped on arrival"),
+    h("span", null, h("i", { class: "swatch" }), "gap: no samples"));
+  const grid = h("div", { class: "charts" });
+  const texts = h("div");
+  const empty = h("div");
+  fill(panel, tools, shown, empty, grid, key, texts);
+
+  function edges() {
+    if (zoom) return zoom;
+    const to = now();
+    const from = to - SPANS[span][1];
+    if (axis !== "time" || !found?.first || found.first <= from || found.first > to) return [from, to];
+    const age = Math.max(YOUNG_MS, to - found.first);
+    return [Math.max(from, to - age * 1.04), to];
+  }
+  function scale(factor) {
+    const [from, to] = edges();
+    const half = Math.max(NARROWEST_MS, (to - from) * factor) / 2;
+    const middle = factor < 1 && !zoom ? lastSample() - half : (from + to) / 2;
+    if (half * 2 >= SPANS["7d"][1]) return zoomTo(null);
+    return zoomTo([middle - half, middle + half]);
+  }
+  function shift(part) {
+    const [from, to] = edges();
+    const by = (to - from) * part;
+    return zoomTo([from + by, to + by]);
+  }
+  const lastSample = () => Math.max(0, ...found.variables.map((one) => one.t.at(-1) ?? 0)) || now();
+  async function zoomTo(next) {
+    zoom = next && next[1] - next[0] >= NARROWEST_MS ? next.map(Math.round) : null;
+    await load();
+    announce(zoom ? `Showing ${moment(zoom[0])} to ${moment(zoom[1])}` : `Showing the last ${SPANS[span][0]}`);
+  }
+
+  // -- data ----------------------------------------------------------------------------------------------------
+  async function load() {
+    const query = zoom ? `from=${Math.max(0, zoom[0])}&to=${Math.max(0, zoom[1])}` : `range=${span}`;
+    const fresh = await get(path(id, `/series?${query}`));
+    found = fresh;
+    loaded = Date.now();
+    download.href = csv(id, zoom ? { from: Math.max(0, zoom[0]), to: Math.max(0, zoom[1]) } : { range: span });
+    draw(true);
+  }
+  async function more() {
+    if (zoom) return;
+    if (found.variables.some((one) => !one.raw) || !found.variables.length) {
+      if (!found.variables.length || Date.now() - loaded > RELOAD_MS) await load();
+      return;
+    }
+    const fresh = await get(path(id, `/series?range=${span}&after=${found.last}`));
+    merge(found.variables, fresh.variables);
+    found.last = fresh.last;
+    found.first = fresh.first;
+    found.gap = Math.max(fresh.gap, 0);
+    trim(found.variables, now() - SPANS[span][1]);
+    draw(false);
+  }
+
+  // -- drawing -------------------------------------------------------------------------------------------------
+  function draw(whole) {
+    const rank = ({ name }) => (LAST.includes(name) ? 2 + LAST.indexOf(name) : FIRST.includes(name) ? FIRST.indexOf(name) - FIRST.length : 0);
+    const series = [...found.variables].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
+    const all = axis === "time" ? [...series, ...delayOf(series)] : series;
+    const names = new Set(all.map((one) => one.name));
+    for (const [name, card] of cards)
+      if (!names.has(name)) {
+        card.plot.destroy();
+        card.element.remove();
+        cards.delete(name);
+      }
+    const [from, to] = edges();
+    for (const one of all) {
+      if (!cards.has(one.name)) cards.set(one.name, makeCard(one));
+      const card = cards.get(one.name);
+      if (grid.children[all.indexOf(one)] !== card.element) grid.insertBefore(card.element, grid.children[all.indexOf(one)] ?? null);
+      card.show(one, { from, to, gap: found.gap, axis, whole });
+    }
+    reset.disabled = !zoom;
+    const points = series.reduce((sum, one) => sum + one.t.length, 0);
+    shown.textContent = zoom ? `${moment(zoom[0])} to ${moment(zoom[1])}: drag over a chart to look closer, double-click to go back` : "Live. Drag over a chart to look closer.";
+    key.hidden = !points;
+    shown.hidden = !points;
+    fill(empty, points ? [] : nothing());
+  }
+  function nothing() {
+    const seen = data.last_seen !== null;
+    return h("section", { class: "card next stack" },
+      h("h2", null, seen ? "No numbers in this range" : "Nothing has come from this node yet"),
+      h("p", null, seen ? "Choose a longer range above, or go back to it with the arrows." : "Start a virtual node, or send a reading with this node’s token:"),
+      seen ? null : command(data.command));
+  }
+  function makeCard(one) {
+    const title = h("h2", null, one.name === DELAY ? "Delay from sample to arrival" : one.name);
+    const value = h("span", { class: "now" });
+    const holder = h("div", { class: "plot", role: "img" });
+    const read = h("p", { class: "read" });
+    const rows = h("tbody");
+    const table = h("details", null, h("summary", null, "Newest as a table"),
+      h("table", null, h("thead", null, h("tr", null, ["Sampled", "Value", "Arrived"].map((t) => h("th", { scope: "col" }, t)))), rows));
+    const element = h("section", { class: "card chart", "data-variable": one.name, "aria-label": title.textContent },
+      h("header", null, title, value), holder, read, table);
+    const plot = new Plot(holder, {
+      hover: (i) => (read.textContent = i === null ? card.summary : said(card.one, i)),
+      select: (from, to) => zoomTo([from, to]),
+      back: () => zoomTo(null),
+    });
+    const card = {
+      element, plot, one, summary: "",
+      show(fresh, options) {
+        card.one = fresh;
+        const newest = fresh.v.at(-1);
+        if (fresh.name === DELAY) keep(value, newest === undefined ? "" : duration(newest * 1000));
+        else keep(value, newest === undefined ? "" : number(newest), fresh.unit ? h("small", null, ` ${fresh.unit}`) : null);
+        const low = (fresh.lo ?? fresh.v).reduce((a, b) => Math.min(a, b), Infinity);
+        const high = (fresh.hi ?? fresh.v).reduce((a, b) => Math.max(a, b), -Infinity);
+        const unit = fresh.unit ? ` ${fresh.unit}` : "";
+        card.summary = fresh.v.length ? `${count(fresh.v.length)} ${fresh.raw ? "readings" : "intervals"}, ${fresh.name === DELAY ? `${duration(low * 1000)} to ${duration(high * 1000)}` : `${number(low)} to ${number(high)}${unit}`}` : "nothing in this range";
+        holder.setAttribute("aria-label", `${title.textContent}${unit}: ${card.summary}${newest === undefined ? "" : `, newest ${number(newest)}`}`);
+        if (!plot.hovering) read.textContent = card.summary;
+        plot.show(fresh, options);
+        keep(rows, fresh.t.slice(-8).map((_, k, cut) => fresh.t.length - 1 - k).map((i) =>
+          h("tr", null, h("td", null, moment(fresh.t[i])), h("td", null, number(fresh.v[i])), h("td", null, moment(fresh.a[i])))));
+      },
+    };
+    return card;
+  }
+  function said(one, i) {
+    const unit = one.unit ? ` ${one.unit}` : "";
+    if (!one.raw) return `${moment(one.t[i])}: mean ${number(one.v[i])}${unit}${one.lo ? `, from ${number(one.lo[i])} to ${number(one.hi[i])}` : ""}`;
+    const late = one.a[i] - one.t[i];
+    const when = late === 0 ? `came without a time, stamped on arrival ${clock(one.a[i], true)}` : `sampled ${clock(one.t[i], true)}, arrived ${clock(one.a[i], true)}, ${duration(Math.abs(late))} ${late < 0 ? "before that" : "later"}`;
+    return `${number(one.v[i])}${unit} · ${when}`;
+  }
+  function showTexts() {
+    if (!data.texts.length) return fill(texts);
+    return keep(texts, h("section", { class: "card stack" }, h("h2", null, "What it said"),
+      h("div", { class: "scroll" }, h("table", { class: "cards" },
+        h("thead", null, h("tr", null, ["Sampled", "Variable", "Value"].map((t) => h("th", { scope: "col" }, t)))),
+        h("tbody", null, data.texts.slice(0, 30).map((one) => h("tr", null,
+          h("td", { "data-label": "Sampled" }, moment(one.time)), h("td", { "data-label": "Variable" }, one.variable),
+          h("td", { class: "wrap", "data-label": "Value" }, one.value === null ? "–" : String(one.value)))))))));
+  }
+
+  const escape = (event) => event.key === "Escape" && zoom && !document.querySelector("dialog[open]") && zoomTo(null);
+  addEventListener("keydown", escape);
+  await load();
+  showTexts();
+  return {
+    async refresh(fresh) {
+      data = fresh;
+      showTexts();
+      await more();
+    },
+    tick: () => !zoom && found.variables.length && cards.forEach((card) => card.plot.slide(...edges())),
+    recolour: () => draw(true),
+    close() {
+      removeEventListener("keydown", escape);
+      cards.forEach((card) => card.plot.destroy());
+    },
+  };
+}

@@ -1,0 +1,160 @@
+// The fleet: all nodes at a glance.
+
+import { get } from "./api.js";
+import { ago, command, count, fill, h, keep, none, number, setNow } from "./dom.js";
+
+export const STATES = {
+  live: ["good", "Live", "Readings come as they usually do"],
+  late: ["warn", "Late", "An upload is missing"],
+  silent: ["bad", "Silent", "Several uploads are missing"],
+  never: ["dim", "Waiting", "Nothing has come yet"],
+  off: ["note", "Disabled", "Its requests are answered 403"],
+};
+const HEALTH = "not reported: it comes with a node's health readings";
+
+export function pill(state) {
+  const [kind, text, why] = STATES[state];
+  return h("span", { class: `pill ${kind}`, title: why }, text);
+}
+
+export function alarmList(alarms) {
+  if (!alarms.length) return h("span", { class: "muted" }, "none");
+  return h("ul", { class: "alarms" }, alarms.map((a) => h("li", { class: `pill plain ${a.level}` }, a.text)));
+}
+
+/** A value with its unit, e.g. the battery; a dash with a reason where the node sends none. */
+export function figure(one, why = HEALTH) {
+  if (!one || one.value === null) return none(why);
+  return h("span", { class: "whole" }, number(one.value), one.unit ? ` ${one.unit}` : "");
+}
+
+export function signal(rssi) {
+  if (!rssi || typeof rssi.value !== "number") return none("not reported: add a sensor with driver = \"rssi\"");
+  const lit = rssi.value >= -60 ? 4 : rssi.value >= -70 ? 3 : rssi.value >= -80 ? 2 : 1;
+  const bars = h("span", { class: `bars${lit < 2 ? " weak" : ""}`, "aria-hidden": "true" });
+  for (let i = 0; i < 4; i++) bars.append(h("i", i < lit ? { class: "lit" } : null));
+  return h("span", { class: "whole" }, bars, `${number(rssi.value)} ${rssi.unit ?? "dBm"}`);
+}
+
+const FIRST = ["temperature", "humidity", "pressure"];
+const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+const ROLES = new Set(["rssi", "battery", "queue_depth", "queue", "queued", "firmware", "firmware_version", "version"]);
+
+function values(latest) {
+  const shown = Object.entries(latest).filter(([name, one]) => !ROLES.has(name) && typeof one.value === "number");
+  if (!shown.length) return none("no numbers yet");
+  const chips = shown
+    .sort(([a], [b]) => rank(a) - rank(b))
+    .slice(0, 4)
+    .map(([name, one]) => h("span", { title: name }, h("small", null, `${name} `), number(one.value), one.unit ? ` ${one.unit}` : ""));
+  if (shown.length > 4) chips.push(h("span", { class: "muted" }, `+${shown.length - 4}`));
+  return h("div", { class: "values" }, chips);
+}
+
+const COLUMNS = [
+  ["Last seen", (n) => (n.last_seen ? h("span", { "data-at": n.last_seen }, ago(n.last_seen)) : none("nothing has come yet"))],
+  ["Newest readings", (n) => values(n.latest)],
+  ["Queue", (n) => figure(n.queue), "num"],
+  ["Signal", (n) => signal(n.rssi)],
+  ["Battery", (n) => figure(n.battery, 'not reported: add a sensor with driver = "battery"'), "num"],
+  ["Version", (n) => figure(n.version)],
+  ["Stored", (n) => count(n.records), "num"],
+  ["Alarms", (n) => alarmList(n.alarms)],
+];
+
+function makeRow(n) {
+  const link = h("a", { href: `#/node/${n.id}` }, n.name);
+  const state = h("span");
+  const row = h(
+    "tr",
+    { class: "go", "data-node": n.id },
+    h("th", { scope: "row" }, h("div", { class: "row" }, link, state)),
+    COLUMNS.map(([label, , kind]) => h("td", { "data-label": label, class: kind })),
+  );
+  row.addEventListener("click", (event) => {
+    if (!event.target.closest("a") && !String(getSelection())) location.hash = link.hash;
+  });
+  row.update = (fresh) => {
+    if (link.textContent !== fresh.name) link.textContent = fresh.name;
+    keep(state, pill(fresh.state));
+    COLUMNS.forEach(([, cell], i) => keep(row.cells[i + 1], cell(fresh)));
+  };
+  return row;
+}
+
+export async function open(main) {
+  let data = await get("fleet");
+  const tiles = h("dl", { class: "tiles" });
+  const rows = new Map();
+  const body = h("tbody");
+  const first = h("div");
+  const table = h(
+    "section",
+    { class: "card flush", "aria-labelledby": "nodes" },
+    h(
+      "div",
+      { class: "scroll" },
+      h(
+        "table",
+        { class: "cards" },
+        h("caption", { class: "away", id: "nodes" }, "Nodes"),
+        h("thead", null, h("tr", null, h("th", { scope: "col" }, "Node"), COLUMNS.map(([label, , kind]) => h("th", { scope: "col", class: kind }, label)))),
+        body,
+      ),
+    ),
+  );
+  const fault = h("div");
+  fill(main, h("h1", null, "Fleet"), tiles, fault, first, table);
+
+  function show() {
+    setNow(data.now);
+    const seen = data.nodes.filter((n) => n.last_seen);
+    const alarms = data.nodes.flatMap((n) => n.alarms.filter((a) => a.level !== "note"));
+    const tile = (name, value, rest) => h("div", { class: "tile" }, h("dt", null, name), h("dd", null, value, rest ? h("small", null, ` ${rest}`) : null));
+    keep(
+      tiles,
+      tile("Nodes live", count(data.nodes.filter((n) => n.state === "live").length), `of ${count(data.nodes.length)}`),
+      tile("Readings stored", count(data.records)),
+      tile("Requests, last minute", count(data.requests_minute), data.refused_minute ? `${count(data.refused_minute)} not accepted` : "all accepted"),
+      tile("Alarms", count(alarms.length), alarms.length ? "see below" : "all well"),
+    );
+    keep(
+      fault,
+      data.every_fault
+        ? h("p", { class: "banner note" }, h("span", null, `Every request meets a fault: ${data.every_fault.text}`), h("a", { href: "#/settings" }, "Change"))
+        : "",
+    );
+    if (!seen.length && !first.hasChildNodes()) first.append(welcome(data.command));
+    if (seen.length) fill(first);
+    const order = { silent: 0, late: 1, live: 2, off: 3, never: 4 };
+    const sorted = [...data.nodes].sort((a, b) => order[a.state] - order[b.state]);
+    for (const n of sorted) {
+      if (!rows.has(n.id)) rows.set(n.id, makeRow(n));
+      rows.get(n.id).update(n);
+    }
+    const wanted = sorted.map((n) => rows.get(n.id));
+    if (wanted.some((row, i) => body.children[i] !== row) || body.children.length !== wanted.length) body.replaceChildren(...wanted);
+  }
+  show();
+  return {
+    title: "Fleet",
+    async refresh() {
+      data = await get("fleet");
+      show();
+    },
+    tick() {
+      for (const age of body.querySelectorAll("[data-at]")) age.textContent = ago(Number(age.dataset.at));
+    },
+  };
+}
+
+function welcome(text) {
+  return h(
+    "section",
+    { class: "card next stack", "aria-labelledby": "welcome" },
+    h("h2", { id: "welcome" }, "No readings yet"),
+    h("p", null, "Start a virtual node in another terminal. It shows up here with its first reading."),
+    command(text),
+    h("p", { class: "muted" }, "A board of your own: tagonode new, build and deploy, with this stand-in’s address and CA (", h("a", { href: "#/settings" }, "Settings"), ")."),
+  );
+}

@@ -1,0 +1,77 @@
+// One node: its facts, and under them charts, requests, parameters or faults.
+
+import { get, node as path } from "./api.js";
+import * as charts from "./charts.js";
+import { ago, count, duration, fill, h, keep, setNow } from "./dom.js";
+import * as faults from "./faults.js";
+import { alarmList, figure, pill, signal } from "./fleet.js";
+import * as parameters from "./parameters.js";
+import { inspector } from "./requests.js";
+
+const TABS = {
+  "": ["Charts", charts],
+  requests: ["Requests", { open: (panel, id) => inspector(panel, id) }],
+  parameters: ["Parameters", parameters],
+  faults: ["Faults", faults],
+};
+
+export async function open(main, [id, tab = ""]) {
+  const [name, module] = TABS[tab] ?? TABS[""];
+  let data = await get(path(id));
+  const title = h("h1");
+  const state = h("span");
+  const facts = h("dl", { class: "facts" });
+  const alarms = h("div");
+  const tabs = h(
+    "nav",
+    { class: "tabs", "aria-label": "Node" },
+    Object.entries(TABS).map(([key, [label]]) =>
+      h("a", { href: `#/node/${id}${key ? `/${key}` : ""}`, "aria-current": label === name ? "page" : null }, label),
+    ),
+  );
+  const panel = h("div", { class: "stack" });
+  fill(
+    main,
+    h("div", { class: "head" }, h("a", { href: "#/", "aria-label": "Back to the fleet" }, "← Fleet"), title, state),
+    h("section", { class: "card stack", "aria-label": "State" }, facts, alarms),
+    tabs,
+    panel,
+  );
+
+  function show() {
+    setNow(data.now);
+    keep(title, data.name);
+    keep(state, pill(data.state));
+    const fact = (label, value) => h("div", null, h("dt", null, label), h("dd", null, value));
+    keep(
+      facts,
+      fact("Last seen", data.last_seen ? h("span", { "data-at": data.last_seen }, ago(data.last_seen)) : "never"),
+      fact("Samples every", duration(data.sample_ms)),
+      fact("Uploads every", duration(data.upload_ms)),
+      fact("Queue", figure(data.queue)),
+      fact("Signal", signal(data.rssi)),
+      fact("Battery", figure(data.battery, 'not reported: add a sensor with driver = "battery"')),
+      fact("Version", figure(data.version)),
+      fact("Stored", `${count(data.records)} readings`),
+    );
+    keep(alarms, data.alarms.length ? alarmList(data.alarms) : "");
+    alarms.hidden = !data.alarms.length;
+  }
+  show();
+  const part = await module.open(panel, id, data);
+  return {
+    title: `${data.name}: ${name}`,
+    async refresh(ids) {
+      if (ids && !ids.has(id) && !ids.has("") && !ids.has("*")) return;
+      data = await get(path(id));
+      show();
+      await part.refresh?.(data);
+    },
+    tick() {
+      for (const age of facts.querySelectorAll("[data-at]")) age.textContent = ago(Number(age.dataset.at));
+      part.tick?.();
+    },
+    recolour: () => part.recolour?.(),
+    close: () => part.close?.(),
+  };
+}
