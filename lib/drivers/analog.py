@@ -80,6 +80,10 @@ class Analog(BATTERY):
     ):
         if mode not in self._CHANNELS:
             raise ValueError("Analog: mode is voltage, soil or ntc")
+        if dry == wet:
+            raise ValueError("dry and wet are two voltages")
+        if min(series_ohms, ohms_25, beta, supply) <= 0 or steinhart_hart and len(steinhart_hart) != 3:
+            raise ValueError("series_ohms, ohms_25, beta and supply are more than 0, steinhart_hart is [a, b, c]")
         super().__init__(bus, ratio, reference)
         self.CHANNELS = self._CHANNELS[mode]
         self._mode = mode

@@ -24,6 +24,8 @@ class BATTERY(Sensor):
     def __init__(self, adc, ratio: float = None, reference: float = 3.3):
         self._adc = adc
         self._ratio = getattr(adc, "RATIO", 2.0) if ratio is None else ratio
+        if self._ratio <= 0 or reference <= 0:
+            raise ValueError("ratio and reference are more than 0")
         self._reference = reference
 
     def _read(self) -> tuple:

@@ -29,6 +29,8 @@ class BH1750(Sensor):
     CHANNELS = (("illuminance", "lx"),)
 
     def __init__(self, bus, address: int = 0x23, measurement_time: int = 69):
+        if not 31 <= measurement_time <= 254:
+            raise ValueError("measurement_time is 31 … 254, and 69 unless told")
         self._bus = bus
         self._address = address
         self._where = f" at {address:#x}"

@@ -42,9 +42,11 @@ class HX711(Sensor):
     BUS = "pins"
     _REMEDY = "check wiring and supply"
 
-    def __init__(self, bus, gain: int = 128, offset: float = 0, scale=None):
+    def __init__(self, bus, gain: int = 128, offset: float = 0, scale: float = None):
         if gain not in _PULSES:
             raise ValueError("HX711: gain is 128, 64 or 32")
+        if scale == 0:
+            raise ValueError("scale is the raw value of a kilogram, and not 0")
         self._bus = bus
         self._pulses = _PULSES[gain]
         self._offset = offset

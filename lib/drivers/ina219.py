@@ -52,6 +52,8 @@ class INA219(Sensor):
     CHANNELS = (("voltage", "V"), ("current", "A"), ("power", "W"))
 
     def __init__(self, bus, address: int = 0x40, shunt_ohms: float = 0.1, max_amperes: float = 3.2):
+        if shunt_ohms <= 0 or max_amperes <= 0:
+            raise ValueError("shunt_ohms and max_amperes are more than 0")
         self._bus = bus
         self._address = address
         self._where = f" at {address:#x}"

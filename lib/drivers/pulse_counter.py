@@ -37,6 +37,8 @@ class PulseCounter(Sensor):
     def __init__(
         self, bus, debounce_ms: int = 5, factor: float = 1, unit: str = "pulses", per_s: int = 60, total: int = 0
     ):
+        if debounce_ms < 0 or per_s <= 0 or not factor or total < 0:
+            raise ValueError("debounce_ms and total are 0 or more, per_s is more than 0, factor is not 0")
         self._bus = bus
         self._debounce_ms = debounce_ms
         self._factor = factor
