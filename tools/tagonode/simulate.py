@@ -185,7 +185,7 @@ def _server(options: Options) -> Iterator[Server]:
     if options.url is None:
         database = options.flash.with_name(options.flash.name + ".cloud.db") if options.flash else None
         try:
-            local = contextlib.nullcontext(options.cloud) if options.cloud else LocalCloud(db=database)
+            local = contextlib.nullcontext(options.cloud) if options.cloud else LocalCloud(db=database, page=True)
         except (OSError, ValueError) as error:
             raise SimulateError(f"the local TagoIO cannot start: {error}") from None
         with local as cloud:
@@ -252,6 +252,8 @@ class Simulation:
             self._start_relay(stack, server, names)
             self._prepare(stack, work, server, ntp.address, names.address)
             if server.cloud is not None:
+                if server.cloud.page is not None:
+                    self.console.print(f"page  {server.cloud.page.address}", markup=False, highlight=False, soft_wrap=True)
                 self._stored_before = {token: server.cloud.count(token) for token in server.tokens}
             for node in self.nodes:
                 stack.callback(node.board.power_cut)

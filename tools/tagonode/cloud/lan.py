@@ -19,10 +19,9 @@ def is_loopback(host: str) -> bool:
 
 def _own_addresses() -> list[str]:
     found = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        with contextlib.suppress(OSError):
-            probe.connect((_ELSEWHERE, 9))  # which of its addresses the way out begins with
-            found.append(probe.getsockname()[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect((_ELSEWHERE, 9))  # which of its addresses the way out begins with
+        found.append(probe.getsockname()[0])
     with contextlib.suppress(OSError):
         found += [str(row[4][0]) for row in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
     return [address for address in dict.fromkeys(found) if not is_loopback(address)]

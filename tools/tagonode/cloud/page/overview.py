@@ -26,6 +26,7 @@ VARIABLES = 60  # of one node
 TEXTS = 100  # newest values that are no numbers
 GAP = 3.5  # times the usual distance between samples
 RECOUNT_S = 60
+LATE_MS = 604_800_000  # a sample that arrives later than that is not shown by its arrival
 
 # what tells the state of a node, by the names that a reading or a key of its metadata may have
 ROLES = {
@@ -69,6 +70,10 @@ class Habits(NamedTuple):
     sample_ms: float | None
     upload_ms: float | None
     last_sample: int | None
+
+
+def _width(span: tuple[int, int]) -> int:
+    return max(1, (span[1] - span[0]) // BUCKETS)
 
 
 def _plain(value: Any) -> Any:
@@ -187,28 +192,30 @@ class Overview:
 
     # -- series --------------------------------------------------------------------------------------------
 
-    def series(self, node: Node, start: int, end: int, after: int | None = None) -> dict[str, Any]:
-        """Numbers of each variable whose time is from `start` to `end` (Unix ms), in order of time.
+    def series(
+        self, node: Node, start: int, end: int, after: int | None = None, arrived: bool = False
+    ) -> dict[str, Any]:
+        """Numbers of each variable from `start` to `end` (Unix ms) by their time, or by when they `arrived`; in order.
 
-        `{"last": number of the newest record, "first": time of the node's oldest, "gap": ms without a sample that are a gap, "variables": [{name, unit,
-        raw, t, v, a, lo, hi}]}`: `a` is when it arrived; of many points lowest, mean and highest of each interval.
+        `{"last": number of the newest record, "first": time of the node's oldest, "gap": ms without a sample that are
+        a gap, "variables": [{name, unit, raw, t, v, a, lo, hi}]}`: `a` is when it arrived; of many points lowest, mean
+        and highest of each interval.
         With `after` only records that came after that number, always point by point.
         """
         habits = self.habits(node)
-        width = max(1, (end - start) // BUCKETS)
         with self._db() as db:
             (last,) = db.execute("SELECT coalesce(max(number), 0) FROM data").fetchone()
             (first,) = db.execute("SELECT min(time) FROM data WHERE device = ?", (node.number,)).fetchone()
             if after is not None:
-                found = self._new_points(db, node, start, end, after, last)
+                found = self._new_points(db, node, (start, end), (after, last), arrived)
             else:
-                found = [self._points(db, node, *variable, start, end, width) for variable in self._units(db, node)]
+                found = [self._points(db, node, variable, (start, end), arrived) for variable in self._units(db, node)]
         gathered = any(not one["raw"] for one in found)
         gap = (habits.sample_ms or 0) * GAP
         return {
             "last": last,
             "first": first,
-            "gap": max(gap, 3 * width if gathered else 0),
+            "gap": max(gap, 3 * _width((start, end)) if gathered else 0),
             "sample": habits.sample_ms,
             "variables": [one for one in found if one["t"] or after is None],
         }
@@ -217,33 +224,42 @@ class Overview:
         rows = db.execute(_LATEST, {"device": node.number, "most": VARIABLES}).fetchall()
         return [(row[0], row[2]) for row in rows if isinstance(row[1], int | float)]
 
+    @staticmethod
     def _points(
-        self, db: sqlite3.Connection, node: Node, name: str, unit: str | None, start: int, end: int, width: int
+        db: sqlite3.Connection, node: Node, variable: tuple[str, str | None], span: tuple[int, int], arrived: bool
     ) -> dict[str, Any]:
-        where = f"device = ? AND variable = ? AND time BETWEEN ? AND ? AND {_NUMBER}"
-        key = (node.number, name, start, end)
+        name, unit = variable
+        column = "created_at" if arrived else "time"
+        where = f"device = ? AND variable = ? AND time BETWEEN ? AND ? AND {column} BETWEEN ? AND ? AND {_NUMBER}"
+        # there is no index by arrival: the newest week of samples is looked through for it
+        key = (node.number, name, span[0] - (LATE_MS if arrived else 0), span[1] + AHEAD_MS, *span)
         one: dict[str, Any] = {"name": name, "unit": unit, "raw": True}
         rows = db.execute(
-            f"SELECT time, value, created_at FROM data WHERE {where} ORDER BY time LIMIT {RAW_POINTS + 1}", key
+            f"SELECT time, value, created_at FROM data WHERE {where} ORDER BY {column}, time LIMIT {RAW_POINTS + 1}",
+            key,
         ).fetchall()
         if len(rows) > RAW_POINTS:
             one["raw"] = False
+            width = _width(span)
             rows = db.execute(
-                "SELECT cast(avg(time) AS INTEGER), avg(value), max(created_at), min(value), max(value) "
-                f"FROM data WHERE {where} GROUP BY time / {width} ORDER BY 1",
+                "SELECT cast(avg(time) AS INTEGER), avg(value), cast(avg(created_at) AS INTEGER), "
+                "min(value), max(value) "
+                f"FROM data WHERE {where} GROUP BY {column} / {width} ORDER BY {column}",
                 key,
             ).fetchall()
             one["lo"], one["hi"] = [row[3] for row in rows], [row[4] for row in rows]
         one["t"], one["v"], one["a"] = ([row[i] for row in rows] for i in range(3))
         return one
 
+    @staticmethod
     def _new_points(
-        self, db: sqlite3.Connection, node: Node, start: int, end: int, after: int, last: int
+        db: sqlite3.Connection, node: Node, span: tuple[int, int], numbers: tuple[int, int], arrived: bool
     ) -> list[dict[str, Any]]:
+        column = "created_at" if arrived else "time"
         rows = db.execute(
             "SELECT variable, unit, time, value, created_at FROM data WHERE number > ? AND number <= ? AND device = ? "
-            f"AND time BETWEEN ? AND ? AND {_NUMBER} ORDER BY time",
-            (after, last, node.number, start, end),
+            f"AND {column} BETWEEN ? AND ? AND {_NUMBER} ORDER BY {column}, time",
+            (*numbers, node.number, *span),
         )
         found: dict[str, dict[str, Any]] = {}
         for name, unit, at, value, arrived in rows:

@@ -225,9 +225,10 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
         start: int | None = Query(None, alias="from", ge=0, le=times.LATEST),
         end: int | None = Query(None, alias="to", ge=0, le=times.LATEST),
         after: int | None = None,
+        by: str = Query("time", pattern="^(time|arrived)$"),
     ) -> Any:
         first, last = bounds(span, start, end)
-        found = overview.series(node_of(identity), first, last, after)
+        found = overview.series(node_of(identity), first, last, after, by == "arrived")
         return _json({"now": cloud.now_ms(), "from": first, "to": last, **found})
 
     @app.get("/page/api/nodes/{identity}/data.csv")

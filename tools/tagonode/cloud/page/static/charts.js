@@ -19,7 +19,7 @@ function delayOf(series) {
   return [{ name: DELAY, unit: "s", raw: longest.raw, t: longest.t, a: longest.a, v: longest.t.map((t, i) => (longest.a[i] - t) / 1000) }];
 }
 
-function merge(old, fresh) {
+function merge(old, fresh, by) {
   for (const one of fresh) {
     const known = old.find((o) => o.name === one.name);
     if (!known) {
@@ -28,7 +28,7 @@ function merge(old, fresh) {
     }
     for (let i = 0; i < one.t.length; i++) {
       let at = known.t.length;
-      while (at > 0 && known.t[at - 1] > one.t[i]) at--;
+      while (at > 0 && known[by][at - 1] > one[by][i]) at--;
       known.t.splice(at, 0, one.t[i]);
       known.v.splice(at, 0, one.v[i]);
       known.a.splice(at, 0, one.a[i]);
@@ -36,13 +36,15 @@ function merge(old, fresh) {
   }
 }
 
-function trim(series, from) {
+function trim(series, from, by) {
   for (const one of series) {
     let gone = 0;
-    while (gone < one.t.length && one.t[gone] < from) gone++;
+    while (gone < one.t.length && one[by][gone] < from) gone++;
     if (gone) for (const key of ["t", "v", "a", "lo", "hi"]) one[key]?.splice(0, gone);
   }
 }
+
+const rounded = (value) => (value === undefined ? value : Number(value.toPrecision(5)));
 
 export async function open(panel, id, data) {
   let span = "1h";
@@ -70,14 +72,14 @@ export async function open(panel, id, data) {
   const download = h("a", { class: "button", download: "" }, "CSV");
   const tools = h(
     "div",
-    { class: "head" },
+    { class: "head chart-tools" },
     segment("Range", Object.entries(SPANS).map(([key, [text]]) => [key, text]), span, (key) => {
       span = key;
       zoomTo(null);
     }),
     segment("Time axis", [["time", "By sample time"], ["arrived", "By arrival"]], axis, (key) => {
       axis = key;
-      draw(true);
+      load();
     }),
     h("div", { class: "row", role: "group", "aria-label": "Zoom" },
       step("+", "Zoom in", () => scale(0.5)), step("−", "Zoom out", () => scale(2)),
@@ -106,17 +108,19 @@ export async function open(panel, id, data) {
   }
   function scale(factor) {
     const [from, to] = edges();
-    const half = Math.max(NARROWEST_MS, (to - from) * factor) / 2;
-    const middle = factor < 1 && !zoom ? lastSample() - half : (from + to) / 2;
-    if (half * 2 >= SPANS["7d"][1]) return zoomTo(null);
-    return zoomTo([middle - half, middle + half]);
+    const width = Math.max(NARROWEST_MS, (to - from) * factor);
+    if (width >= SPANS["7d"][1]) return zoomTo(null);
+    // the newest readings stay in sight
+    const last = lastSample();
+    const end = last > from && last <= to ? Math.min(to, last + width * 0.05) : (from + to + width) / 2;
+    return zoomTo([end - width, end]);
   }
   function shift(part) {
     const [from, to] = edges();
     const by = (to - from) * part;
     return zoomTo([from + by, to + by]);
   }
-  const lastSample = () => Math.max(0, ...found.variables.map((one) => one.t.at(-1) ?? 0)) || now();
+  const lastSample = () => Math.max(0, ...found.variables.map((one) => (axis === "time" ? one.t : one.a).at(-1) ?? 0)) || now();
   async function zoomTo(next) {
     zoom = next && next[1] - next[0] >= NARROWEST_MS ? next.map(Math.round) : null;
     await load();
@@ -126,7 +130,7 @@ export async function open(panel, id, data) {
   // -- data ----------------------------------------------------------------------------------------------------
   async function load() {
     const query = zoom ? `from=${Math.max(0, zoom[0])}&to=${Math.max(0, zoom[1])}` : `range=${span}`;
-    const fresh = await get(path(id, `/series?${query}`));
+    const fresh = await get(path(id, `/series?${query}&by=${axis}`));
     found = fresh;
     loaded = Date.now();
     download.href = csv(id, zoom ? { from: Math.max(0, zoom[0]), to: Math.max(0, zoom[1]) } : { range: span });
@@ -138,12 +142,12 @@ export async function open(panel, id, data) {
       if (!found.variables.length || Date.now() - loaded > RELOAD_MS) await load();
       return;
     }
-    const fresh = await get(path(id, `/series?range=${span}&after=${found.last}`));
-    merge(found.variables, fresh.variables);
+    const fresh = await get(path(id, `/series?range=${span}&after=${found.last}&by=${axis}`));
+    merge(found.variables, fresh.variables, axis === "time" ? "t" : "a");
     found.last = fresh.last;
     found.first = fresh.first;
     found.gap = Math.max(fresh.gap, 0);
-    trim(found.variables, now() - SPANS[span][1]);
+    trim(found.variables, now() - SPANS[span][1], axis === "time" ? "t" : "a");
     draw(false);
   }
 
@@ -168,7 +172,8 @@ export async function open(panel, id, data) {
     }
     reset.disabled = !zoom;
     const points = series.reduce((sum, one) => sum + one.t.length, 0);
-    shown.textContent = zoom ? `${moment(zoom[0])} to ${moment(zoom[1])}: drag over a chart to look closer, double-click to go back` : "Live. Drag over a chart to look closer.";
+    grid.hidden = !points;
+    shown.textContent = zoom ? `${moment(zoom[0])} to ${moment(zoom[1])}: drag over a chart to look closer, double-click to go back` : "Live. Drag over a chart, or use + and −, to look closer.";
     key.hidden = !points;
     shown.hidden = !points;
     fill(empty, points ? [] : nothing());
@@ -199,7 +204,7 @@ export async function open(panel, id, data) {
       element, plot, one, summary: "",
       show(fresh, options) {
         card.one = fresh;
-        const newest = fresh.v.at(-1);
+        const newest = !zoom && data.latest[fresh.name] ? data.latest[fresh.name].value : fresh.raw ? fresh.v.at(-1) : rounded(fresh.v.at(-1));
         if (fresh.name === DELAY) keep(value, newest === undefined ? "" : duration(newest * 1000));
         else keep(value, newest === undefined ? "" : number(newest), fresh.unit ? h("small", null, ` ${fresh.unit}`) : null);
         const low = (fresh.lo ?? fresh.v).reduce((a, b) => Math.min(a, b), Infinity);
@@ -217,7 +222,7 @@ export async function open(panel, id, data) {
   }
   function said(one, i) {
     const unit = one.unit ? ` ${one.unit}` : "";
-    if (!one.raw) return `${moment(one.t[i])}: mean ${number(one.v[i])}${unit}${one.lo ? `, from ${number(one.lo[i])} to ${number(one.hi[i])}` : ""}`;
+    if (!one.raw) return `${moment(one.t[i])}: mean ${number(rounded(one.v[i]))}${unit}${one.lo ? `, from ${number(one.lo[i])} to ${number(one.hi[i])}` : ""}`;
     const late = one.a[i] - one.t[i];
     const when = late === 0 ? `came without a time, stamped on arrival ${clock(one.a[i], true)}` : `sampled ${clock(one.t[i], true)}, arrived ${clock(one.a[i], true)}, ${duration(Math.abs(late))} ${late < 0 ? "before that" : "later"}`;
     return `${number(one.v[i])}${unit} · ${when}`;

@@ -52,7 +52,7 @@ function values(latest) {
 }
 
 const COLUMNS = [
-  ["Last seen", (n) => (n.last_seen ? h("span", { "data-at": n.last_seen }, ago(n.last_seen)) : none("nothing has come yet"))],
+  ["Last seen", (n) => (n.last_seen ? h("span", { class: "whole", "data-at": n.last_seen }, ago(n.last_seen)) : none("nothing has come yet"))],
   ["Newest readings", (n) => values(n.latest)],
   ["Queue", (n) => figure(n.queue), "num"],
   ["Signal", (n) => signal(n.rssi)],

@@ -105,7 +105,7 @@ export class Plot {
   }
 
   make() {
-    const [accent, ink, line, muted, tick, gap, surface] = ["accent", "ink", "line", "muted", "warn", "gap", "surface"].map(colour);
+    const [accent, line, muted, tick, gap, surface] = ["accent", "line", "muted", "warn", "gap", "surface"].map(colour);
     this.paint = { accent, tick, surface, muted, hatch: hatch(gap) };
     const axis = { stroke: muted, font: "12px system-ui, sans-serif", grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } };
     const hidden = { show: true, stroke: "transparent", width: 0, points: { show: false } };
@@ -143,7 +143,6 @@ export class Plot {
         setSelect: [(u) => this.selected(u)],
       },
     };
-    void ink;
     this.plot = new uPlot(options, this.data, this.holder);
   }
 
@@ -169,7 +168,9 @@ export class Plot {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.fillStyle = this.paint.tick;
+    ctx.globalAlpha = 0.75;
     for (const a of this.arrivals) ctx.fillRect(Math.round(u.valToPos(a, "x", true)), bbox.top + bbox.height - 7 * ratio, Math.max(1, ratio), 7 * ratio);
+    ctx.globalAlpha = 1;
     const [x, v] = this.data;
     const [first, last] = [u.scales.x.min, u.scales.x.max];
     let visible = 0;
@@ -226,6 +227,6 @@ export class Plot {
 /** The y scale: a tenth of air, and never a flat line filling the chart with noise. */
 function spread(low, high) {
   if (low === null || high === null || !Number.isFinite(low)) return [0, 1];
-  const air = Math.max((high - low) * 0.12, Math.abs(high) * 0.002, 0.05);
+  const air = Math.max((high - low) * 0.12, Math.abs(high) * 0.0005, 0.05);
   return [low >= 0 && low - air < 0 ? 0 : low - air, high + air];
 }
