@@ -252,7 +252,11 @@ unit = "°C"
         (('"i2c0"', '"i2c9"'), ["sensors[1].bus: bme280: pico_w has no bus 'i2c9'; did you mean"]),
         (
             ("[sensors.channels", '[[sensors]]\ndriver = "bmp280"\nbus = "i2c0"\n[sensors.channels'),
-            ["sensors[2]: bme280 and bmp280 are both at 0x76 on i2c0"],
+            [
+                "sensors[2]: bme280 and bmp280 are both at 0x76 on i2c0",
+                "sensors[2]: bme280 and bmp280 both give 'temperature'",
+                "sensors[2]: bme280 and bmp280 both give 'pressure'",
+            ],
         ),
         (('[wifi]\nnetworks = ["field"]', "wifi = 4"), ["wifi: has to be a section: write [wifi]"]),
         (("every = 60", "every = 60\n[sample]"), ["not valid TOML"]),

@@ -24,6 +24,45 @@ def _main() -> None:
     pass
 
 
+@app.command(epilog="Example: tagonode new greenhouse --yes --board esp32 --sensor bme280 --sensor battery")
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made when it is not there.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: take the defaults.")] = False,
+    board: Annotated[str | None, typer.Option(help=f"Board: {', '.join(places.boards())}.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="TagoIO region, us-e1 or eu-w1, or https://HOST of a server of your own.")
+    ] = None,
+    wifi: Annotated[str | None, typer.Option(metavar="NAME", help="The Wi-Fi network's name.")] = None,
+    sensor: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A sensor's driver; again for more.")] = None,
+) -> None:
+    """Write a commented node.toml, a secrets.toml to be filled in, and what editors complete by.
+
+    Asks for what is not given. Never overwrites a file. Exit status: 0 written, 1 not, 2 wrong use.
+    """
+    from tagonode.new import Answers, NewError
+    from tagonode.new import new as run
+
+    try:
+        status = run(folder, Answers(board, region, wifi, sensor), yes)
+    except NewError as error:
+        _fail(error)
+    raise typer.Exit(status)
+
+
+@app.command(epilog="Example: tagonode check greenhouse/node.toml")
+def check(
+    config: Annotated[Path, typer.Argument(help="A node.toml; secrets.toml beside it is looked at, too.")],
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout.")] = False,
+) -> None:
+    """Every mistake of a config with file and line; records, requests, bytes, flash life and outage it comes to.
+
+    Exit status: 0 no mistake, 1 mistakes, 2 wrong use.
+    """
+    from tagonode.check import check as run
+
+    raise typer.Exit(run(config, json))
+
+
 @app.command(epilog="Example: tagonode build greenhouse/node.toml --out build")
 def build(
     config: Annotated[Path, typer.Argument(help="A node.toml.")],
@@ -325,6 +364,40 @@ def spool(
     try:
         status = of_board(port, save, json)
     except (PortError, SpoolError) as error:
+        _fail(error)
+    raise typer.Exit(status)
+
+
+@app.command(
+    epilog="Example: tagonode flash --board pico_w --image RPI_PICO_W-20251209-v1.27.0.uf2",
+)
+def flash(
+    port: Annotated[str | None, typer.Option(help="The board's serial port; left out: the one board there is.")] = None,
+    drive: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the drive of a Pico's bootloader is mounted.")
+    ] = None,
+    board: Annotated[str | None, typer.Option(help="Which board it is; left out: as it says itself.")] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="MicroPython: a .uf2 or .bin, or its https URL.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(metavar="HEX", help="What the image's SHA-256 has to be.")] = None,
+    erase: Annotated[bool, typer.Option("--erase", help="Erase the whole board first, its queue, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Put MicroPython on a board: ESP32 by its serial port, Pico by the drive that comes with BOOTSEL held.
+
+    Without --image it says where to get one. Exit status: 0 written, 1 not, 2 wrong use.
+    """
+    from tagonode.firmware_image import ImageError
+    from tagonode.flash import FlashError, Options, WrongUse
+    from tagonode.flash import flash as run
+    from tagonode.port import PortError
+
+    try:
+        status = run(Options(port, drive, board, image, sha256, erase, yes))
+    except WrongUse as error:
+        _wrong_use(str(error))
+    except (FlashError, ImageError, PortError) as error:
         _fail(error)
     raise typer.Exit(status)
 

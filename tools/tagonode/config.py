@@ -389,6 +389,8 @@ def _read(file: Path, origin: str) -> str:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError([Problem(origin, line, "", "cannot be read: not UTF-8; save it as UTF-8")]) from None
+    except IsADirectoryError:
+        raise ConfigError([Problem(origin, None, "", "is a folder: name the node.toml in it")]) from None
     except OSError as error:
         raise ConfigError([Problem(origin, None, "", f"cannot be read: {error.strerror}")]) from None
 

@@ -58,8 +58,10 @@ _TYPICAL = {
     "kg": 12.5,
     "µg/m³": 12,
     "g/m³": 9.4,
+    "s": 2_000_000,
+    "B": 60_000,
 }
-_ANY = 1234.5
+_ANY = 123.4
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,11 @@ def load_of(settings: dict[str, Any]) -> Load:
     for derived in settings.get("derived", ()):
         # it is made of the readings of one pass: where all of its sources are read
         rows.append((derived["channel"], math.lcm(*(rows[index][1] for index in derived["from"]))))
+    if settings["health.every"]:
+        taken = {row[0] for row, _ in rows}
+        health = device.load("agent.health").Health(settings["health.every"], taken)
+        # those of failed attempts are the exception
+        rows += [(list(row), health.every_ms) for row in health.channels if not row[0].startswith("failed_")]
     a_year = round(YEAR_S * _rate(every / 1000 for _, every in rows))
     return Load(
         tuple(_reading(row, every, len(str(a_year))) for row, every in rows),

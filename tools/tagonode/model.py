@@ -6,6 +6,7 @@ value to judge is in rules.py.
 """
 
 import inspect
+import ipaddress
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -71,9 +72,18 @@ ABOUT = {
     "queue.commit_samples": "samples written to flash at once: more spare it, and a power cut costs as many",
     "queue.commit_every": "write at the latest after so many seconds; 0: by number of samples only",
     "clock.every": "seconds between questions to a time server",
+    "clock.http": 'where to ask for the time over HTTP when no time server answers; "": tagoio.host',
+    "wifi.country": 'two letters of the country where the node is, "DE": which channels it may use',
+    "wifi.hostname": 'its name in the network; "": the board\'s own',
+    "wifi.address": 'a fixed address, "192.168.1.50/24"; "": the one that the network gives',
+    "wifi.gateway": "the router, with a fixed address",
+    "wifi.dns": "the name server, with a fixed address",
+    "wifi.power_save": '"auto" as MicroPython sets it, "none" answers fastest, "powersave" needs least',
     "watchdog.on": "restart the board when its program hangs",
     "led.on": "the light tells how the node is",
     "log.level": 'what it prints: "error", "warning", "info" or "debug"',
+    "log.keep": "lines kept in memory, and written down when something crashes",
+    "health.every": "seconds between reports of how the node itself is, and of what happened; 0: never",
     "run.samples": "stop after so many samples; 0: never",
     "run.time": "stop after so many seconds; 0: never",
 }
@@ -143,12 +153,14 @@ class Alarm(_Section):
 class _Steps(_Section):
     """What readings pass through, in this order: polynomial, scale, offset, minimum and maximum, alarm, filters."""
 
-    decimals: Annotated[int, Field(ge=0, le=6)] | None = None
-    polynomial: Annotated[list[float], Field(min_length=1, max_length=8)] | None = None
-    scale: float | None = None
-    offset: float | None = None
-    minimum: float | None = None
-    maximum: float | None = None
+    decimals: Annotated[int, Field(ge=0, le=6, description="of what is sent")] | None = None
+    polynomial: (
+        Annotated[list[float], Field(min_length=1, max_length=8, description="coefficients, the constant first")] | None
+    ) = None
+    scale: Annotated[float, Field(description="what a reading is multiplied by")] | None = None
+    offset: Annotated[float, Field(description="what is added to it then")] | None = None
+    minimum: Annotated[float, Field(description="below it, a reading is thrown away")] | None = None
+    maximum: Annotated[float, Field(description="above it, a reading is thrown away")] | None = None
     alarm: Alarm | None = None
     filters: Annotated[list[Filter], Field(max_length=8)] = []
 
@@ -319,6 +331,25 @@ class Wifi(_Section):
             raise ValueError('give the names alone: networks = ["…"]; the password belongs into secrets.toml')
         return networks
 
+    @model_validator(mode="after")
+    def _address_is_whole(self) -> "Wifi":
+        country = getattr(self, "country", "")
+        if country and not (len(country) == 2 and country.isalpha() and country.isascii()):
+            raise ValueError(f"country {country!r} is none: give its two letters, such as DE")
+        fixed = {name: getattr(self, name, "") for name in ("address", "gateway", "dns")}
+        for name, text in fixed.items():
+            if not text and any(fixed.values()):
+                raise ValueError(f"{name} is missing: a fixed address needs address, gateway and dns")
+        if fixed["address"]:
+            try:
+                place = ipaddress.IPv4Interface(fixed["address"])
+                gateway, _ = ipaddress.IPv4Address(fixed["gateway"]), ipaddress.IPv4Address(fixed["dns"])
+            except ValueError as error:
+                raise ValueError(f'{error}: write address = "192.168.1.50/24" and the like') from None
+            if "/" not in fixed["address"] or gateway not in place.network:
+                raise ValueError(f"gateway {gateway} is not in the network of address, such as 192.168.1.50/24")
+        return self
+
 
 class Ntp(_Section):
     """[ntp]: time servers, "name" or "name:port"."""
@@ -355,11 +386,15 @@ def _sections() -> dict[str, Any]:
         fields.setdefault(section, {})[name] = _field(row)
     return {
         section: (
-            create_model(f"{section.capitalize()}Section", __base__=_Section, **rows),
-            Field(default={}, validate_default=True),
+            create_model(f"{section.capitalize()}Section", __base__=_BASES.get(section, _Section), **rows),
+            Field() if section in _BASES else Field(default={}, validate_default=True),
         )
         for section, rows in fields.items()
     }
+
+
+# sections of which the device's table has a part only
+_BASES: dict[str, type[_Section]] = {"wifi": Wifi}
 
 
 class _NodeBase(_Section):

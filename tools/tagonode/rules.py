@@ -130,7 +130,7 @@ def _address(sensor: Sensor) -> str | None:
             return None
         span = f"{possible[0]:#04x} to {possible[-1]:#04x}" if len(possible) > 3 else _listed(possible)
         return f"{sensor.driver} cannot be at {address:#04x}: it is at {span}"
-    if not isinstance(address, int) and not re.fullmatch("[0-9a-fA-F]{16}", address):
+    if isinstance(address, str) and not re.fullmatch("[0-9a-fA-F]{16}", address):
         return f"address {address!r} is no ROM code: give its 16 hexadecimal digits"
     return None
 
