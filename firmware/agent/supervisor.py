@@ -75,6 +75,7 @@ class Supervisor:
         self._pulses = []
         self._tasks = []
         self.restarts = 0
+        self._looks = 0
         self._short = 0
         self._short_at = ticks_ms()
 
@@ -118,10 +119,9 @@ class Supervisor:
     async def run(self) -> None:
         """Look after the tasks until they have all ended."""
         silent = None
-        looks = 0
         while self._pulses:
-            looks += 1
-            if self._short >= _SHORT and looks > _SHORT_LOOKS:
+            self._looks += 1
+            if self._short >= _SHORT and self._looks > _SHORT_LOOKS:
                 raise MemoryError("memory ran out " + str(self._short) + " times: only a reset helps")
             now = ticks_ms()
             late = [pulse.name for pulse in self._pulses if ticks_diff(now, pulse.due) > 0]

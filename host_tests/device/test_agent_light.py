@@ -57,10 +57,10 @@ def test_the_trouble_that_hides_the_others_comes_first(facts, shown):
 
 
 def test_states_differ_by_their_number_of_flashes():
-    assert (light.WELL, light.NO_TIME, light.UPLOAD, light.SENSOR) == (1, 2, 3, 4)
+    assert (light.WELL, light.NO_TIME, light.UPLOAD, light.SENSOR, light.SAFE) == (1, 2, 3, 4, 5)
 
 
-@pytest.mark.parametrize("count", (1, 2, 3, 4))
+@pytest.mark.parametrize("count", (1, 2, 3, 4, 5))
 async def test_flashes_can_be_counted(count):
     switched = await Rig(count, count).run()
     assert len(switched) == 4 * count

@@ -39,6 +39,30 @@ def test_seconds_since_boot():
     assert [line.split(" ")[0] for line in console.lines] == ["0.000", "0.007", "1.007", "12.345", "34560000.000"]
 
 
+@pytest.mark.parametrize("keep", (0, 1, 3))
+def test_the_newest_lines_are_kept(keep):
+    log = Log("info", Console())
+    log.keep(keep)
+    for i in range(10):
+        log.info("a", "line %d" % i)
+        log.debug("a", "not shown, not kept")
+        log.state({"a": 1})
+    assert log.last == ["0.000 info a: line %d" % i for i in range(10 - keep, 10)]
+
+
+def test_kept_lines_are_short_and_can_become_fewer():
+    log = Log("info", Console())
+    log.keep(4)
+    for i in range(4):
+        log.info("a", str(i) + "x" * 500)
+    assert [len(line) for line in log.last] == [100] * 4
+    log.keep(2)
+    assert [line[14] for line in log.last] == ["2", "3"]
+    log.keep(0)
+    log.info("a", "b")
+    assert log.last == []
+
+
 def test_a_state_line_is_one_line_of_json_at_every_level():
     console = Console()
     state = {"queued": 5, "error": 'unavailable: "°C"\nnext', "done": False}

@@ -116,6 +116,63 @@ async def test_a_task_that_fails_starts_again(error):
     assert house.longest_gap() <= 250  # an outage of one task is no reason to reset
 
 
+async def test_each_failure_and_each_hang_is_told():
+    house = House()
+    told = []
+    house.supervisor._crashed = lambda what, error: told.append((what, repr(error)[:10]))
+
+    async def fails(pulse):
+        raise ValueError("x")
+
+    async def hangs(pulse):
+        pulse.beat(20000)
+        await asyncio.Event().wait()
+
+    house.start("fails", fails)
+    house.start("hangs", hangs)
+    await house.run(40000)
+    assert told[:2] == [("fails", "ValueError")] * 2
+    assert ("no progress in hangs", "None") in told
+    assert told.count(("no progress in hangs", "None")) == 1
+
+
+LOOKS_AN_HOUR = 4 * 3600
+SHORT = (
+    # (looks before the first, milliseconds before it runs out of memory each time, whether that ends all)
+    (LOOKS_AN_HOUR, [1000] * 5, True),
+    (LOOKS_AN_HOUR, [1000] * 4, False),
+    (LOOKS_AN_HOUR, [1000] * 4 + [601000], False),
+    (LOOKS_AN_HOUR, [1000, 1000, 601000, 1000, 1000, 1000, 1000], True),
+    # a heap that is too small from the start is not mended by a reset
+    (0, [1000] * 9, False),
+    (LOOKS_AN_HOUR - 400, [1000] * 5, True),
+)
+
+
+@pytest.mark.parametrize("looks, waits, ends", SHORT, ids=[str(i) for i in range(len(SHORT))])
+async def test_a_heap_that_runs_out_again_and_again_ends_in_a_reset(looks, waits, ends):
+    house = House()
+    left = list(waits)
+    house.supervisor._looks = looks
+
+    async def starves(pulse):
+        if left:
+            await pulse.sleep(left.pop(0))
+            raise MemoryError("memory allocation failed")
+        await idle(pulse)
+
+    house.start("starves", starves)
+    task = asyncio.create_task(house.supervisor.run())
+    await house.world.spend(sum(waits) + 200000)
+    assert left == []
+    assert task.done() is ends
+    if not ends:
+        task.cancel()
+        return
+    with pytest.raises(MemoryError, match="only a reset helps"):
+        await task
+
+
 async def test_the_pause_is_short_again_after_a_good_while():
     house = House()
     starts = []

@@ -142,6 +142,76 @@ async def test_a_connection_from_before_the_link_was_lost_is_closed(tmp):
     assert closes[:6] == [0, 0, 1, 1, 1, 2]
 
 
+class Errand:
+    """Asks TagoIO something; `found`: how many readings were queued at each time."""
+
+    def __init__(self, rig):
+        self.rig = rig
+        self.found = []
+
+    async def __call__(self, pulse, uplink):
+        self.found.append(self.rig.spool.queued)
+        verdict, _, _ = await uplink.exchange(pulse, "POST", "/data", [b"[{", b"}]"], 4)
+        assert verdict == verdicts.ACCEPTED
+
+
+@ROOMY
+async def test_errands_come_after_the_readings(tmp):
+    rig = Rig(tmp, Scripted(None), samples=20, body=2048)
+    errand = Errand(rig)
+    rig.uplink.errands.append(errand)
+    await rig.run()
+    assert errand.found == [0]
+    assert rig.session.bodies[-1] == b"[{}]" and len(rig.session.bodies) > 2
+
+
+@ROOMY
+async def test_errands_of_an_empty_queue(tmp):
+    """A node whose sensors give nothing has all the more to tell."""
+    rig = Rig(tmp, Scripted(None), samples=0)
+    errand = Errand(rig)
+    rig.uplink.errands.append(errand)
+    await rig.run()
+    assert errand.found == [0]
+    assert rig.session.bodies == [b"[{}]"]
+
+
+@ROOMY
+async def test_errands_wait_for_link_and_time(tmp):
+    rig = Rig(tmp, Scripted(None), samples=0)
+    errand = Errand(rig)
+    rig.uplink.errands.append(errand)
+    for event in (rig.link.up, rig.clock.synced):
+        event.clear()
+        with pytest.raises(Enough, match="for ever"):
+            await rig.uplink.run(rig.pulse)
+        assert errand.found == []
+        assert rig.uplink.flush.is_set()  # readings that were taken meanwhile go at once
+        event.set()
+    await rig.run()
+    assert errand.found != []
+
+
+@ROOMY
+async def test_no_errand_while_uploads_fail(tmp):
+    rig = Rig(tmp, Scripted(failure(), failure(), failure(), None), samples=2)
+    errand = Errand(rig)
+    rig.uplink.errands.append(errand)
+    await rig.run()
+    assert errand.found == [0]
+    assert rig.uplink.failures == {verdicts.UNAVAILABLE: 3}
+
+
+@ROOMY
+async def test_too_little_memory_is_told(tmp):
+    texts = ("[Errno 12] ENOMEM", "x", "(-32512, 'MBEDTLS_ERR_SSL_ALLOC_FAILED')")
+    rig = Rig(tmp, Scripted(*[failure("handshake", text) for text in texts] + [None]), samples=1)
+    told = []
+    rig.uplink.short_of_memory = lambda: told.append(rig.status["error"])
+    await rig.run()
+    assert len(told) == 2 and all(["too little free memory" in each for each in told])
+
+
 async def test_samples_taken_before_the_time_was_known(tmp):
     rig = Rig(tmp, Scripted(None), samples=0)
     rig.spool.append([1.0, None], None, 2000)
