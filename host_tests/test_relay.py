@@ -119,10 +119,9 @@ def segments(mss: int | None) -> tuple[int, int]:
 
 def test_segments_are_as_long_as_the_boards_are():
     up, down = segments(1460)
-    assert up >= 10
+    assert up >= 11
     assert down >= 36 * ANSWER / 1460
-    # bare acknowledgements are counted, and a system that is busy may send a few more of them
-    assert 2 <= min(sum(segments(None)) for _ in range(3)) < 10 + 36 * ANSWER / 1460
+    assert 2 <= segments(None)[0] < 11
 
 
 def slowness(nodelay: bool, delay_acks: bool) -> float:

@@ -11,7 +11,7 @@ import ssl
 import sys
 import time
 
-from uplink_readings import CHANNELS, TAG, readings
+from uplink_readings import readings, records
 
 with open(sys.argv[1]) as file:
     order = json.load(file)
@@ -52,21 +52,6 @@ def post(sock, batch):
         raise OSError("refused: %s %s" % (status, answer))
 
 
-def records(sequence, ms, values):
-    seconds, ms = divmod(ms, 1000)
-    date = "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(seconds)[:6]
-    return [
-        {
-            "variable": variable,
-            "value": value,
-            "unit": unit,
-            "time": "%s.%03dZ" % (date, ms),
-            "group": "%s_%d" % (TAG, sequence),
-        }
-        for (variable, unit, _), value in zip(CHANNELS, values)
-    ]
-
-
 def run():
     """Microseconds of all but taking the samples."""
     us = 0
@@ -74,7 +59,7 @@ def run():
     sock = None
     sequence = 0
     while sequence < order["samples"]:
-        samples = [next(source) for _ in range(order["turn"])]
+        samples = [sample for _, sample in zip(range(order["turn"]), source)]
         gc.collect()
         started = time.ticks_us()
         if sock is None:
@@ -85,7 +70,8 @@ def run():
             batch += records(sequence, ms, values)
         post(sock, batch)
         us += time.ticks_diff(time.ticks_us(), started)
-    sock.close()
+    if sock:
+        sock.close()
     return us
 
 

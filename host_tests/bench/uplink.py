@@ -85,6 +85,7 @@ class Bench:
         own, *device = Bytecode(cache or self._folder / "bytecode").path_for(HERE)
         self._path = ":".join([".frozen", *device, own])
         (self._folder / "root.der").write_bytes(certificates.root_der())
+        self._under: list[str] = []  # what the interpreter runs under
 
     def __enter__(self) -> "Bench":
         return self
@@ -112,11 +113,14 @@ class Bench:
         finally:
             shutil.rmtree(queue)
 
-    def _measured(self, module: str, heap: str, delay_acks: bool, **order: Any) -> dict[str, Any]:
-        """What the module said, and what the server and the wire saw of it."""
+    def _measured(
+        self, module: str, heap: str, delay_acks: bool = False, closes: bool = False, **order: Any
+    ) -> dict[str, Any]:
+        """What the module said, and what the server, which may hang up after each answer, and the wire saw of it."""
+        headers = {**HEADERS, "Connection": "close"} if closes else HEADERS
         # one at a time, so that their counts are its own
         with (
-            Network(steps.answer(headers=HEADERS)) as net,
+            Network(steps.answer(headers=headers, close=closes)) as net,
             CountingRelay(("127.0.0.1", 0), ("127.0.0.1", net.port), delay_acks=delay_acks, mss=MSS) as relay,
         ):
             place = {"host": net.host, "port": relay.address[1], "dns": f"127.0.0.1:{net.dns_port}"}
@@ -146,6 +150,9 @@ class Bench:
             "body": DEFAULT_BODY,
             "folder": "",
             "image": "",
+            "board": "esp32",
+            "diary": "",
+            "chip": "",
             "probe": False,
             "fill": False,
             **order,
@@ -153,13 +160,13 @@ class Bench:
         file = self._folder / "order.json"
         file.write_text(json.dumps(whole))
         done = subprocess.run(
-            [interpreter(), "-X", f"heapsize={heap}", "-c", f"import {module}", str(file)],
+            [*self._under, interpreter(), "-X", f"heapsize={heap}", "-c", f"import {module}", str(file)],
             cwd=self._folder,
-            env={**os.environ, "MICROPYPATH": self._path},
+            env={**os.environ, "MICROPYPATH": self._path, "PYTHONHASHSEED": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         if done.returncode:
             raise RuntimeError(f"{module} failed:\n{done.stdout}{done.stderr}")

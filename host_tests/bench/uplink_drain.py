@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-from flash import BLOCK, ImageFlash
+from counting_flash import CountingFlash, mount
 from uplink_readings import CHANNELS, EVERY_MS, START_MS, TAG_BYTES, readings
 
 from agent import uplink
@@ -20,31 +20,6 @@ from agent.supervisor import Pulse
 from session.client import Session
 from session.resolver import Resolver
 from spool import Spool
-
-BLOCKS = 64
-
-
-class TimedFlash(ImageFlash):
-    """`us`: spent here, which is Python and a file of the PC in the place of a board's driver and chip."""
-
-    us = 0
-
-    def readblocks(self, block, buf, offset=0):
-        started = time.ticks_us()
-        super().readblocks(block, buf, offset)
-        self.us += time.ticks_diff(time.ticks_us(), started)
-
-    def writeblocks(self, block, buf, offset=0):
-        started = time.ticks_us()
-        super().writeblocks(block, buf, offset)
-        self.us += time.ticks_diff(time.ticks_us(), started)
-
-    def ioctl(self, op, arg):
-        started = time.ticks_us()
-        result = super().ioctl(op, arg)
-        self.us += time.ticks_diff(time.ticks_us(), started)
-        return result
-
 
 class Link:
     def __init__(self):
@@ -85,7 +60,7 @@ class Feeder(Pulse):
     Times in microseconds: taking_us is not the node's, storing_us is until the samples are in the queue.
     """
 
-    def __init__(self, spool, flash, status, source, turn):
+    def __init__(self, spool, flash, status, source, turn, sampling):
         super().__init__("uplink")
         self.flush = None
         self.taking_us = self.storing_us = self.storing_flash_us = 0
@@ -94,6 +69,7 @@ class Feeder(Pulse):
         self._status = status
         self._source = source
         self._turn = turn
+        self._sampling = sampling
 
     def beat(self, within_ms=15000):
         if isinstance(self._spool, ProbedSpool):
@@ -102,7 +78,7 @@ class Feeder(Pulse):
     async def wait(self, event, ms=-1):
         if event is self.flush and not event.is_set():
             if not self._spool.queued:
-                self._store()
+                await self._store()
             elif self._status["requests"]:
                 raise RuntimeError("%d readings were left in the queue" % self._spool.queued)
             event.set()
@@ -113,7 +89,12 @@ class Feeder(Pulse):
             raise RuntimeError(self._status["error"])
         await super().sleep(ms)
 
-    def _store(self):
+    async def _store(self):
+        if self._sampling:
+            await self._sampling.take(self._turn)
+            if not self._spool.queued:
+                raise Over
+            return
         started = time.ticks_us()
         samples = []
         for sample in self._source:
@@ -132,22 +113,8 @@ class Feeder(Pulse):
         self.storing_flash_us += self._flash.us - before
 
 
-def mount(path):
-    """A new littlefs in the image, mounted as an esp32 does it."""
-    import vfs
-
-    with open(path, "wb") as file:
-        for _ in range(BLOCKS):
-            file.write(b"\xff" * BLOCK)
-    flash = TimedFlash(path, BLOCKS)
-    vfs.VfsLfs2.mkfs(flash, readsize=32, progsize=32)
-    vfs.mount(vfs.VfsLfs2(flash, readsize=32, progsize=32), "/flash")
-    flash.us = 0
-    return flash
-
-
 async def drain(order):
-    flash = mount(order["image"]) if order["image"] else TimedFlash
+    flash = mount(order) if order["image"] else CountingFlash
     folder = "/flash/queue" if order["image"] else order["folder"]
     with open(order["root"], "rb") as file:
         root = file.read()
@@ -175,7 +142,12 @@ async def drain(order):
     session = Session(order["host"], order["port"], lambda: (root,), Resolver(lambda: (order["dns"],)))
     buffer = bytearray(uplink.BUFFER)
     sender = uplink.Uplink(spool, session, clock, Link(), settings, status, log, bytes(range(8)), buffer)
-    pulse = Feeder(spool, flash, status, source, order["turn"])
+    sampling = None
+    if order["chip"]:
+        from sampling import Sampling
+
+        sampling = Sampling(order, spool, CHANNELS, log)
+    pulse = Feeder(spool, flash, status, source, order["turn"], sampling)
     pulse.flush = sender.flush
     gc.collect()
     before = gc.mem_alloc()
@@ -192,6 +164,8 @@ async def drain(order):
         "sending_us": us - pulse.storing_us,
         "sending_flash_us": flash.us - flash_before - pulse.storing_flash_us,
         "storing_flash_us": pulse.storing_flash_us,
+        "erases": flash.erases,
+        "programmed": flash.programmed,
         "acknowledged": spool.counters.acknowledged,
         "queued": spool.queued,
         "heap_before": before,

@@ -1,6 +1,7 @@
-"""The readings that both sides of the uplink bench send. Runs under MicroPython only."""
+"""The readings that all sides of the benches send. Runs under MicroPython only."""
 
 import random
+import time
 
 CHANNELS = (
     ("temperature", "°C", 2),
@@ -21,10 +22,26 @@ def readings(samples):
     """Yields (unix ms, [value of each channel]) of so many samples, every time the same."""
     random.seed(1)
     values = list(_FIRST)
-    time = START_MS
+    moment = START_MS
     for _ in range(samples):
         for i, (_, _, decimals) in enumerate(CHANNELS):
             value = values[i] + (random.random() * 2 - 1) * _STEP[i]
             values[i] = round(value, decimals) if decimals else int(value)
-        yield time + random.getrandbits(4), list(values)
-        time += EVERY_MS
+        yield moment + random.getrandbits(4), list(values)
+        moment += EVERY_MS
+
+
+def records(sequence, ms, values):
+    """A sample as TagoIO wants it: a list of dicts."""
+    seconds, ms = divmod(ms, 1000)
+    date = "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(seconds)[:6]
+    return [
+        {
+            "variable": variable,
+            "value": value,
+            "unit": unit,
+            "time": "%s.%03dZ" % (date, ms),
+            "group": "%s_%d" % (TAG, sequence),
+        }
+        for (variable, unit, _), value in zip(CHANNELS, values)
+    ]

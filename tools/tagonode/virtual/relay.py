@@ -7,7 +7,7 @@ import struct
 import threading
 from collections.abc import Callable
 
-_SEGMENTS = struct.Struct("=136xII")  # linux/tcp.h, struct tcp_info: tcpi_segs_out, tcpi_segs_in
+_SEGMENTS = struct.Struct("=152xII")  # linux/tcp.h, struct tcp_info: tcpi_data_segs_in, tcpi_data_segs_out
 _CHUNK = 65536
 
 
@@ -19,8 +19,8 @@ class CountingRelay:
     closes the other. unreachable(): called when the target cannot be connected to; a relay cannot refuse a
     connection the way its target does.
 
-    `segments_up` and `segments_down` count the TCP segments of connections that have ended, bare acknowledgements
-    included; they stay 0 where the system does not tell (it does on Linux).
+    `segments_up` and `segments_down` count the TCP segments with data of connections that have ended, and not the bare
+    acknowledgements, whose number is the system's mood; they stay 0 where the system does not tell (it does on Linux).
     delay_acks: how what comes from the boards is acknowledged: True late, as servers do (on Linux up to 40 ms, sooner
     with an answer or at the second full segment), so that a client that waits for acknowledgements pays for it as it
     would out there; False at once; None as the system likes. mss: bytes of the longest segment either side of a
@@ -166,6 +166,6 @@ class CountingRelay:
     def _count_segments(self, board: socket.socket) -> None:
         with contextlib.suppress(OSError, AttributeError, struct.error):
             info = board.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SEGMENTS.size)
-            down, up = _SEGMENTS.unpack(info)
+            up, down = _SEGMENTS.unpack(info)
             self.segments_up += up
             self.segments_down += down
