@@ -134,4 +134,3 @@ class Sampling:
         self._stored.clear()
         self._wanted.set()
         await self._stored.wait()
-

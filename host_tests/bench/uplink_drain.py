@@ -21,6 +21,7 @@ from session.client import Session
 from session.resolver import Resolver
 from spool import Spool
 
+
 class Link:
     def __init__(self):
         self.up = asyncio.Event()
