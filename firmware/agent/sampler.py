@@ -12,6 +12,7 @@ from spool import SpoolError
 
 _LONGEST_CONVERSION_MS = const(6000)
 _LOOK_MS = const(60000)
+_LONGEST_TEXT = const(500)
 
 
 class Sensor:
@@ -103,7 +104,7 @@ class Sampler:
                     grid[1] = after
                     due.append(grid[0])
             mono = self._clock.mono()
-            if await self._measure(pulse, due) and self._commit(mono) and self._left:
+            if await self._measure(pulse, due, after) and self._commit(mono) and self._left:
                 self._left -= 1
                 if not self._left:
                     break
@@ -124,14 +125,16 @@ class Sampler:
             grid[2] = due
         return min([grid[2] for grid in self._grids])
 
-    async def _measure(self, pulse, due):
-        """Fill the values from the sensors whose interval is among `due`. False when there is nothing to store."""
+    async def _measure(self, pulse, due, point):
+        """Fill the values from the sensors whose interval is among `due`, at this point of the grid. False when there
+        is nothing to store."""
         mono = self._clock.mono
         # what takes longer is read in a later pass: it shall not hold up the samples
         limit = min(_LONGEST_CONVERSION_MS, min([grid[0] for grid in self._grids]) * 3 // 4)
         started = []
         for sensor in self._sensors:
-            if len(self._grids) > 1 and (sensor.every_ms or self._default_ms) not in due:
+            # one that was too slow for its own pass is read in the next of any
+            if sensor.ready is None and (sensor.every_ms or self._default_ms) not in due:
                 continue
             pulse.beat()
             try:
@@ -156,8 +159,9 @@ class Sampler:
                 self._failed(sensor, error)
         some = values.count(None) < len(values)
         if self._pipeline and some:
-            now = self._clock.now()
-            self._pipeline.run(values, mono() if now is None else now)
+            # not the time it is now: windows and heartbeats go by the grid, not by how long conversions take
+            now = self._clock.stamp(point)
+            self._pipeline.run(values, point if now is None else now)
             some = values.count(None) < len(values)
         return some
 
@@ -169,11 +173,12 @@ class Sampler:
             at += len(other.channels)
         wrong = False
         for value in readings:
-            # NaN and the infinities are no readings, and no JSON; a bool is no int on a board
-            if isinstance(value, (int, bool, str)) or isinstance(value, float) and value - value == 0:
+            # NaN and the infinities are no readings, and no JSON; a bool is no int on a board; a sample holds 8 kB
+            number = isinstance(value, (int, bool)) or isinstance(value, float) and value - value == 0
+            if number or isinstance(value, str) and len(value) <= _LONGEST_TEXT:
                 self._values[at] = value
             elif value is not None:
-                self._failed(sensor, ValueError("gave a value that is neither number nor text"))
+                self._failed(sensor, ValueError("gave a value that is neither number nor short text"))
                 wrong = True
             at += 1
         if sensor.problem and not wrong:

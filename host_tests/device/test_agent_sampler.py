@@ -114,6 +114,7 @@ async def test_on_the_grid_of_the_day_with_one(every):
     assert [time - mono for _, time, mono in rig.spool.samples] == [times[0] - rig.spool.samples[0][2]] * 5
 
 
+@heap("384K")
 async def test_moves_to_the_grid_of_the_day_when_the_time_comes():
     """Also in the middle of a long wait."""
 
@@ -175,7 +176,7 @@ async def test_the_time_is_that_of_the_point_not_of_the_end_of_the_conversion():
     assert [mono for _, _, mono in rig.spool.samples] == [10000, 20000]
 
 
-@heap("256K")
+@heap("384K")
 @pytest.mark.parametrize("time_ms, taken", ((999, 0), (1000, 1), (3500, 3), (200000, 200)))
 async def test_a_run_of_so_much_time(time_ms, taken):
     rig = Rig(Chip((1,)), every=1000, time_ms=time_ms)
@@ -416,6 +417,50 @@ async def test_what_the_pipeline_holds_back_is_no_sample():
     ]
     # an alarm's beginning and end are sent at once, as is what there is at the end of the run
     assert rig.urgent == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("late", (0, 3, 40))
+@pytest.mark.parametrize("wait", (0, 1, 750))
+async def test_filters_go_by_the_point_of_the_grid(wait, late):
+    """However long the conversion takes, and however late the board comes to it."""
+    rows = [["v0_0", "", 2, {"filters": [["window", "sum", 3000]]}], ["v1_0", "", 2, {"filters": [["delta", 9, 4000]]}]]
+    chips = [Chip(*[(i,) for i in range(1, 40)], wait_ms=wait), Chip((5,))]
+
+    def at_sleep(rig):
+        rig.world.ms += late * (len(rig.spool.samples) % 2)
+
+    rig = Rig(*chips, samples=6, every=1000, pipeline=lambda log: Pipeline(rows, [], log), at_sleep=at_sleep)
+    rig.set_time(BUILD_S * 1000)
+    await rig.run()
+    seen = [(values, (time + 500) // 1000 - BUILD_S) for values, time, _ in rig.spool.samples]
+    assert seen == [
+        ([None, 5], 1),
+        ([6, None], 4),
+        ([None, 5], 5),
+        ([15, None], 7),
+        ([None, 5], 9),
+        ([24, None], 10),
+    ]
+
+
+@heap("384K")
+async def test_a_slow_sensor_is_read_when_it_is_done_not_when_it_is_due_again():
+    """Beside a fast one its conversion may not be waited for; a value that is an interval old is none."""
+    rig = Rig(Chip((1,)), Chip((2,), wait_ms=2500), every=60000, own=(1000, 0), samples=125)
+    await rig.run()
+    assert [mono for values, _, mono in rig.spool.samples if values[1] is not None] == [62000, 122000]
+    assert rig.column(0) == [1] * 125
+
+
+LONG = "x" * 9000
+
+
+async def test_a_text_as_long_as_a_sample_costs_itself_alone():
+    rig = Rig(Chip((1,)), Chip((LONG,), ("é" * 400,), (LONG,), ("fine",)), samples=4)
+    await rig.run()
+    assert rig.column(0) == [1] * 4
+    assert rig.column(1) == [None, "é" * 400, None, "fine"]
+    assert rig.console.text().count("warning sampler: chip1") == 2
 
 
 async def test_a_bus_that_is_stuck_is_freed_before_the_next_sensor():
