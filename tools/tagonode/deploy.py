@@ -99,7 +99,7 @@ class Secrets:
 
 
 def find_secrets(path: Path) -> Secrets:
-    """From the environment, else from secrets.toml beside node.toml. Raises DeployError."""
+    """From the environment, else from secrets.toml beside node.toml. Raises DeployError and ConfigError."""
     file = path.parent / "secrets.toml"
     token = config.secret(config.ENV_TOKEN, path)
     if not token:
@@ -107,13 +107,13 @@ def find_secrets(path: Path) -> Secrets:
             f"the node has no device token yet: run tagonode provision {path}, or write "
             f'token = "…" into {file}, or set {config.ENV_TOKEN}'
         )
-    password = config.secret(config.ENV_WIFI, path)
+    password = config.secret(config.ENV_WIFI, path) or config.read_secrets(path).get("wifi_password")
     if password is None:
         raise DeployError(
             f'there is no Wi-Fi password: write wifi_password = "…" into {file} ("" for an open network), or set '
             f"{config.ENV_WIFI}"
         )
-    return Secrets(token, password)
+    return Secrets(token, str(password))
 
 
 # ---- on the board
@@ -376,13 +376,15 @@ def _seen_at_tagoio(made: build.Build, token: str) -> str | None:
     settings = made.node.device_settings("", "", build.built_at())
     if not made.trusted:
         return None
+    measured = {row[0] for sensor in settings["sensors"] for row in sensor["channels"]}
     context = ssl.create_default_context(cadata=b"".join(root.der for root in made.trusted))
     connection = http.client.HTTPSConnection(
         settings["tagoio.host"], settings["tagoio.port"], timeout=10, context=context
     )
     try:
-        connection.request("GET", settings["tagoio.prefix"] + "/data?qty=20", headers={"Device-Token": token})
+        connection.request("GET", settings["tagoio.prefix"] + "/data?qty=50", headers={"Device-Token": token})
         records = json.loads(connection.getresponse().read())["result"]
+        records = [record for record in records if record["variable"] in measured]
         newest = [record for record in records if record.get("group") == records[0].get("group")]
         words = [f"{record['variable']} {record['value']} {record.get('unit', '')}".strip() for record in newest]
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError):

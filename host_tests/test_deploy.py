@@ -1,0 +1,420 @@
+"""`tagonode deploy` on virtual boards: only what changed is sent, other files stay, every error names its remedy."""
+
+import json
+import os
+import re
+
+from mpremote.transport import TransportExecError
+
+import pytest
+from deployrig import PASSWORD, TAGONODE, Rig, rig
+from harness import boards, commands
+from tagonode import build, config, deploy, port
+from tagonode import console as printed
+
+TOKEN = "5ca11ab1-0000-4000-8000-00000badcafe"
+
+
+# ---- a board
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    with rig(tmp_path_factory.mktemp("node")) as made:
+        yield made
+
+
+def off(bench: Rig) -> dict[str, bytes]:
+    bench.board.board.power_cut()
+    return bench.version()
+
+
+def test_a_blank_board_delivers_and_then_nothing_is_left_to_send(bench):
+    done = bench.deploy("--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["sent"], result["error"]) == (len(bench.files()), None)
+    assert re.fullmatch(r"humidity [\d.]+ %, pressure [\d.]+ hPa, temperature [\d.-]+ °C", result["delivered"])
+    assert bench.cloud.count(bench.cloud.device_token) >= 3
+    for words in ("connecting", f"sending {result['sent']} files", "switching", "waiting for the first delivery"):
+        assert words in done.stderr
+    result = bench.deployed()
+    assert (result["sent"], result["size"], result["removed"]) == (0, 0, 0) and result["delivered"]
+    assert off(bench) == bench.files()
+    assert not [path for path in bench.flash() if path.startswith("/incoming")]
+    bench.board.restart()
+
+
+def test_only_what_changed_is_sent_and_what_is_obsolete_goes(bench):
+    bench.board.restart({"/notes/mine.txt": "mine", "/lib/drivers/other.mpy": b"M"})
+    bench.write_node()
+    bench.deployed("--wait", 0)
+    before = bench.files()
+    bench.write_node("sht4x", every=0.4)
+    after = bench.files()
+    result = bench.deployed()
+    changed = {path for path in after if after[path] != before.get(path)}
+    assert changed == {
+        "/lib/drivers/sht4x.mpy",
+        "/lib/drivers/sensirion.mpy",
+        "/settings.json",
+        "/settings.2.json",
+        "/manifest.json",
+    }
+    assert result["sent"] == len(changed) and result["size"] == sum(len(after[path]) for path in changed)
+    assert result["removed"] == len(before.keys() - after.keys()) == 2
+    assert "pressure" not in result["delivered"]
+    flash = off(bench)
+    assert flash.pop("/notes/mine.txt") == b"mine" and flash.pop("/lib/drivers/other.mpy") == b"M"
+    assert flash == after
+    bench.board.restart()
+
+
+def test_folders_that_nothing_is_in_any_more_go_too(bench):
+    bench.write_node()
+    manifest = json.loads(build.make(bench.node, bench.ca).files()["/manifest.json"])
+    old = {"/lib/old/deep/a.mpy": b"a", "/lib/old/b.mpy": b"b", "/lib/shared/c.mpy": b"c"}
+    manifest["files"] |= dict.fromkeys(old, {})
+    manifest["files"] |= dict.fromkeys(("/queue/0001", "../etc", "relative"), {})
+    files = {"/manifest.json": json.dumps(manifest), "/lib/shared/mine.txt": "mine", "/queue/0001": "kept"}
+    bench.board.restart(files | {path: data.decode() for path, data in old.items()})
+    assert bench.deployed("--wait", 0)["removed"] == 3
+    bench.board.board.power_cut()
+    flash = bench.flash()
+    assert not set(old) & set(flash)
+    assert flash["/lib/shared/mine.txt"] == b"mine" and flash["/queue/0001"] == b"kept"
+    from tagonode.virtual import image
+
+    with image.mounted(bench.board.flash, bench.board.geometry) as filesystem:
+        assert "old" not in filesystem.listdir("/lib")
+        filesystem.remove("/queue/0001")
+        filesystem.remove("/lib/shared/mine.txt")
+    bench.board.restart()
+
+
+def test_a_deployment_that_was_interrupted_is_taken_up(bench):
+    """What has arrived whole is not sent again; what has arrived in part, or is of another version, goes."""
+    bench.write_node("bme280", "sht4x", every=0.7)
+    files = bench.files()
+    name = "/lib/drivers/sht4x.mpy".replace("/", "|")
+    bench.board.restart(
+        {
+            f"/incoming/{name}": files["/lib/drivers/sht4x.mpy"],
+            "/incoming/|settings.json": files["/settings.json"][:100],
+            "/incoming/|lib|older.mpy": b"older",
+            "/incoming/commit.new": b"+/half",
+        }
+    )
+    sent = bench.deployed("--wait", 0)["sent"]
+    assert off(bench) == files
+    assert sent and not [path for path in bench.flash() if path.startswith("/incoming")]
+    bench.board.restart()
+
+
+def test_a_committed_one_that_no_boot_py_finished_is_finished_first(bench):
+    bench.write_node()
+    bench.deployed("--wait", 0)
+    files = off(bench)
+    bench.board.restart(
+        {"/boot.py": "print('mine')\n", "/incoming/|extra.txt": "x", "/incoming/commit": "+/extra.txt\n"}
+    )
+    bench.deployed("--wait", 0)
+    flash = off(bench)
+    assert flash.pop("/extra.txt") == b"x" and flash == files
+    bench.board.restart()
+
+
+def test_the_board_starts_by_itself_when_the_pc_falls_silent(bench):
+    boots = len(bench.board.boots)
+    with port.board_at(bench.board.port) as transport:
+        deploy.Prompt(transport, bench.board.port)
+        bench.board.wait(lambda: 3 in bench.board.boots[boots:])
+
+
+def test_the_token_is_nowhere_in_what_it_says(bench):
+    done = bench.deploy("--wait", 0)
+    assert bench.cloud.device_token not in done.stdout + done.stderr
+    assert repr(deploy.Secrets(TOKEN, PASSWORD)) == "<secrets>"
+
+
+def test_several_boards_side_by_side(bench, tmp_path):
+    bench.write_node()
+    with boards.board(serial="second") as second, boards.board(name="esp32", serial="third") as third:
+        done = commands.run(
+            *bench.command("--port", second.port, "--port", third.port, "--wait", 0, "--json"), timeout=90
+        )
+        outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+        assert done.returncode == 1
+        assert [outcome["port"] for outcome in outcomes] == [bench.board.port, second.port, third.port]
+        assert [outcome["error"] is None for outcome in outcomes] == [True, True, False]
+        assert "is a Generic ESP32 module with ESP32, and node.toml is for pico_w" in outcomes[2]["error"]
+        assert len({outcome["serial"] for outcome in outcomes}) == 3
+        assert "3 boards: 2 deployed, 1 failed" in done.stderr
+
+
+def test_all_ports_are_those_on_usb(bench, monkeypatch, capsys):
+    monkeypatch.setattr(port, "on_usb", lambda: [bench.board.port])
+    assert deploy.deploy(bench.node, [], all_ports=True, ca=bench.ca, wait=0) == 0
+    assert f"{bench.board.port}: nothing to send" in capsys.readouterr().out
+    monkeypatch.setattr(port, "on_usb", list)
+    with pytest.raises(deploy.DeployError, match="no board is found on USB: plug them in, with cables that carry data"):
+        deploy.deploy(bench.node, [], all_ports=True, ca=bench.ca)
+
+
+# ---- what keeps it from deploying
+
+
+def fails(bench: Rig, *more: object) -> str:
+    done = bench.deploy(*more)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    return (done.stdout + done.stderr).strip().splitlines()[-1]
+
+
+def test_the_flash_is_full(bench):
+    bench.write_node("bme280", "sht4x")
+    bench.board.restart({f"/mine/{number}": os.urandom(100_000) for number in range(6)})
+    said = fails(bench)
+    found = re.search(
+        r"is too full: (\d+) KiB are needed and (\d+) KiB are free: remove files of your own from it", said
+    )
+    assert found and int(found[1]) > int(found[2])
+    with port.board_at(bench.board.port) as transport:
+        transport.exec("import os\nfor name in os.listdir('/mine'): os.remove('/mine/' + name)\nos.rmdir('/mine')")
+    bench.deployed("--wait", 0)
+
+
+def test_the_flash_gets_full_while_it_is_written(bench, monkeypatch):
+    def no_space(self, function, *arguments):
+        if function == "put":
+            raise TransportExecError(b"", "Traceback\nOSError: [Errno 28] ENOSPC\n")
+        return whole(self, function, *arguments)
+
+    whole = deploy.Prompt.call
+    monkeypatch.setattr(deploy.Prompt, "call", no_space)
+    bench.write_node(every=0.9)
+    outcome = job(bench).run(bench.board.port, lambda *said: None)
+    assert outcome.error and "is too full: " in outcome.error
+
+
+def job(bench: Rig) -> deploy.Job:
+    secrets = deploy.Secrets(bench.cloud.device_token, PASSWORD)
+    return deploy.Job(build.make(bench.node, bench.ca), lambda serial: secrets, 0)
+
+
+@pytest.mark.parametrize(
+    "function, answer, words",
+    [
+        ("end", "0" * 64, "did not arrive at PORT as it was sent: try another cable or USB port, and deploy again"),
+        ("there", ["/agent/app.py"], "/agent/app.py on the board at PORT would be taken in place of what is deployed"),
+        (
+            "staged",
+            ["commit"],
+            "the board at PORT cannot finish the deployment before this one: look what boot.py prints",
+        ),
+        (
+            "who",
+            ["Raspberry Pi Pico with RP2040", "micropython", [1, 28, 0], 6, ""],
+            "is a Raspberry Pi Pico with RP2040, and node.toml is for pico_w: if it is one, it has the MicroPython of "
+            "a board without Wi-Fi: tagonode flash",
+        ),
+    ],
+)
+def test_what_the_board_answers(bench, monkeypatch, function, answer, words):
+    whole = deploy.Prompt.call
+
+    def call(self, asked, *arguments):
+        return answer if asked == function else whole(self, asked, *arguments)
+
+    monkeypatch.setattr(deploy.Prompt, "call", call)
+    bench.write_node(every=0.8)
+    outcome = job(bench).run(bench.board.port, lambda *said: None)
+    assert outcome.error and words.replace("PORT", bench.board.port) in outcome.error
+
+
+def test_what_is_on_the_board_afterwards_is_not_what_was_sent(bench, monkeypatch):
+    monkeypatch.setattr(deploy.Prompt, "soft_reset", lambda self: None)
+    bench.write_node(every=0.6)
+    outcome = job(bench).run(bench.board.port, lambda *said: None)
+    assert outcome.error and re.search(r"/\S+ is not on the board at \S+ as it was sent: deploy again", outcome.error)
+
+
+def test_no_board(bench):
+    done = commands.run(TAGONODE, "deploy", bench.node, "--port", "/dev/ttyNOWHERE9", "--ca", bench.ca, timeout=60)
+    assert done.returncode == 1 and "there is no port /dev/ttyNOWHERE9: " in done.stdout
+
+
+def test_the_port_is_in_use(bench):
+    with port.board_at(bench.board.port):
+        said = fails(bench)
+    assert (
+        said
+        == f"{bench.board.port} is in use by another program: close it (a monitor, Thonny, mpremote), and try again"
+    )
+
+
+def test_no_permission(bench, monkeypatch):
+    def refused(*arguments, **options):
+        raise PermissionError
+
+    monkeypatch.setattr(port.SerialTransport, "__init__", refused)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    outcome = job(bench).run(bench.board.port, lambda *said: None)
+    assert outcome.error and re.search(r"no permission to open .*: join its group \(sudo usermod -aG", outcome.error)
+
+
+@pytest.mark.parametrize(
+    "secrets, words",
+    [
+        ("", "the node has no device token yet: run tagonode provision FOLDER/node.toml, or write token = "),
+        (
+            f'token = "{TOKEN}"\n',
+            'there is no Wi-Fi password: write wifi_password = "…" into FOLDER/secrets.toml ("" for',
+        ),
+    ],
+    ids=["token", "Wi-Fi"],
+)
+def test_secrets_that_are_missing(tmp_path, secrets, words):
+    (tmp_path / "secrets.toml").write_text(secrets)
+    with pytest.raises(deploy.DeployError) as caught:
+        deploy.find_secrets(tmp_path / "node.toml")
+    assert str(caught.value).startswith(words.replace("FOLDER", str(tmp_path)))
+
+
+def test_secrets_of_the_environment_come_first_and_an_open_network_has_none(tmp_path, monkeypatch):
+    (tmp_path / "secrets.toml").write_text('token = "another"\nwifi_password = ""\n')
+    monkeypatch.setenv(config.ENV_TOKEN, TOKEN)
+    found = deploy.find_secrets(tmp_path / "node.toml")
+    assert (found.token, found.wifi_password) == (TOKEN, "")
+
+
+BOARDS = [
+    ("pico_w", "Raspberry Pi Pico W with RP2040"),
+    ("pico2_w", "Raspberry Pi Pico 2 W with RP2350"),
+    ("esp32", "Generic ESP32 module with ESP32"),
+    ("esp32s3", "Generic ESP32S3 module with ESP32S3"),
+    ("esp32c3", "Generic ESP32C3 module with ESP32C3"),
+]
+
+
+@pytest.mark.parametrize("wanted, machine", BOARDS)
+def test_each_board_is_known_and_no_other_taken_for_it(wanted, machine):
+    deploy.check_board(wanted, "PORT", machine, "micropython", [1, 24, 0], 6)
+    for other, _ in BOARDS:
+        if other != wanted:
+            with pytest.raises(deploy.DeployError, match="connect the right board, or correct `board`"):
+                deploy.check_board(other, "PORT", machine, "micropython", [1, 24, 0], 6)
+
+
+@pytest.mark.parametrize(
+    "machine, implementation, version, mpy, words",
+    [
+        ("", "circuitpython", [9, 2, 1], 6, "the board at PORT runs circuitpython, no MicroPython: tagonode flash"),
+        (
+            "Raspberry Pi Pico W with RP2040",
+            "micropython",
+            [1, 23, 0],
+            6,
+            "has MicroPython 1.23.0, and TagoNode needs 1.24",
+        ),
+        (
+            "Raspberry Pi Pico W with RP2040",
+            "micropython",
+            [2, 1, 0],
+            7,
+            "reads .mpy files of version 7, and these have 6",
+        ),
+        ("Raspberry Pi Pico with RP2040", "micropython", [1, 28, 0], 6, "has the MicroPython of a board without Wi-Fi"),
+        (
+            "Generic ESP32C6 module with ESP32C6",
+            "micropython",
+            [1, 28, 0],
+            6,
+            "is a Generic ESP32C6 module with ESP32C6",
+        ),
+    ],
+)
+def test_another_board_or_another_micropython(machine, implementation, version, mpy, words):
+    with pytest.raises(deploy.DeployError, match=re.escape(words)):
+        deploy.check_board("pico_w", "PORT", machine, implementation, version, mpy)
+
+
+def test_wrong_use(bench):
+    for more in ((), ("--port", "PORT", "--all-ports")):
+        done = commands.run(TAGONODE, "deploy", bench.node, *more, timeout=60)
+        assert (done.returncode, done.stderr) == (2, "give --port PORT, or --all-ports for every board on USB\n")
+
+
+# ---- waiting for the first delivery
+
+
+def state(**values: object) -> str:
+    return "@" + json.dumps({"samples": 3, "clock": 2, "error": "", "verdict": "", **values})
+
+
+def waited(*events: object, seconds: float = 60) -> printed.StateLine:
+    """Each event comes ten seconds after the one before."""
+    moments = iter(range(0, 10000, 10))
+    return deploy.wait_for_delivery(events, "PORT", seconds, lambda *said: None, lambda: next(moments))
+
+
+def test_the_first_delivery_ends_the_waiting():
+    found = waited("boot", state(), "1.000 info link: joined field", state(verdict="accepted", acknowledged=4))
+    assert found.count("acknowledged") == 4
+
+
+@pytest.mark.parametrize(
+    "events, words",
+    [
+        ([None] * 9, "says nothing: press its reset button; tagonode monitor --port PORT"),
+        (
+            [state()] * 9,
+            "works, but has delivered nothing after 60 s: tagonode monitor --port PORT shows how it goes on",
+        ),
+        (
+            [state(error="unauthorised: Authorization denied", verdict="unauthorised"), state(verdict="accepted")],
+            "delivers nothing: unauthorised: Authorization denied: give it a token that is valid: tagonode provision",
+        ),
+        (
+            [state(error="misconfigured: redirected to elsewhere.example"), state(verdict="accepted")],
+            "delivers nothing: misconfigured: redirected to elsewhere.example: correct [tagoio] in node.toml",
+        ),
+        ([state(error="unavailable: no connection")] * 9, "unavailable: no connection: nothing, if it passes"),
+        (
+            ["2.000 warning link: could not join field: wrong password"] * 9,
+            "wrong password: check the network's password",
+        ),
+        (
+            [
+                "Traceback (most recent call last):",
+                '  File "agent/app.py"',
+                "ValueError: no settings",
+                "TagoNode could not go on",
+            ],
+            "the node at PORT cannot start: ValueError: no settings: report it",
+        ),
+        (["TagoNode could not go on"], "the node at PORT cannot start: it does not say why"),
+    ],
+)
+def test_no_delivery(events, words):
+    with pytest.raises(deploy.DeployError, match=re.escape(words)):
+        waited(*events)
+
+
+def test_an_error_that_passes_is_waited_out():
+    assert waited(state(error="unavailable: no connection"), None, state(verdict="accepted with warning"))
+
+
+def test_it_waits_as_long_as_the_intervals_make_it():
+    assert deploy.patience_s({"sample.every": 60000, "upload.every": 300000}) == 420
+
+
+# ---- the journal
+
+
+def test_the_journal_moves_then_removes_boot_and_manifest_last():
+    files = ["/manifest.json", "/boot.py", "/lib/a/x.mpy", "/agent/app.mpy"]
+    lines = deploy.journal(files, ["/lib/b/deep/y.mpy", "/lib/a/z.mpy"], files)
+    assert lines == [
+        *("+/agent/app.mpy", "+/lib/a/x.mpy", "+/boot.py", "+/manifest.json"),
+        *("-/lib/a/z.mpy", "-/lib/b/deep/y.mpy", "-/lib/b/deep", "-/lib/b"),
+    ]
