@@ -362,6 +362,8 @@ def test_a_board_that_says_nothing_of_itself(board):
         ("Generic ESP32 module with ESP32", "esp32"),
         ("Generic ESP32S3 module with ESP32S3", "esp32s3"),
         ("Generic ESP32C3 module with ESP32C3", "esp32c3"),
+        ("Generic ESP32S3 module with ESP32-S3", "esp32s3"),
+        ("UM FeatherS3 with ESP32-S3", "esp32s3"),
     ],
 )
 def test_a_hint_which_board_it_is(machine, name):

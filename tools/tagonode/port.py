@@ -74,6 +74,7 @@ def call(transport: SerialTransport, function: str, *arguments: Any) -> Any:
 
 def board_called(machine: str) -> str | None:
     """Which of the boards there are files for calls itself so, None for another."""
+    machine = machine.replace("ESP32-", "ESP32")  # either way, by MicroPython's version
     if any(name in machine for name in _NOT_OURS):
         return None
     return next((board for name, board in _MACHINES if name in machine), None)
