@@ -192,7 +192,10 @@ class Pipeline:
         value = values[index]
         if calibration and _is_number(value):
             try:
-                values[index] = calibration(value)
+                value = calibration(value)
+                if value - value != 0:
+                    raise ValueError("%s is no number" % value)  # calibrated beyond all of them
+                values[index] = value
                 self._out.discard(index)
             except (ValueError, ArithmeticError) as error:
                 values[index] = None
@@ -208,7 +211,9 @@ class Pipeline:
             if not _is_number(reading):
                 return None
         try:
-            return formula(*readings, **options)
+            reading = formula(*readings, **options)
+            # neither complex nor infinite
+            return reading if _is_number(reading) and reading - reading == 0 else None
         except (ValueError, ArithmeticError):
             return None  # outside of what the formula is made for
 
@@ -218,7 +223,8 @@ class Pipeline:
         reported = value
         for step in filters:
             reported = step(reported, now)
-            if reported is None:
+            if reported is None or reported - reported != 0:  # a sum beyond all numbers
+                reported = None
                 break
         if changed:
             self.urgent = True

@@ -55,6 +55,41 @@ def test_a_reading_out_of_range_is_none_and_said_once():
     assert "temperature: -40.5 is not within -40 and 85" in lines[0]
 
 
+BEYOND = (
+    ({"polynomial": [0, 0, 0, 1]}, 1e200),
+    ({"scale": 1e300}, -1e300),
+    ({"scale": 1e300, "minimum": -40}, 1e300),
+    ({"polynomial": [0, 1e300, -1e300]}, 1e300),  # not even infinite
+)
+
+
+@pytest.mark.parametrize("steps, value", BEYOND, ids=[str(i) for i in range(len(BEYOND))])
+def test_what_is_beyond_all_numbers_is_none_and_said_once(steps, value):
+    rig = Rig(dict(steps, filters=[["average", 9]]))
+    assert rig.feed(value, value, 1.0) == [None, None, pipeline._calibration(steps)(1.0)]
+    assert len([line for line in rig.console.lines if "warning sampler: temperature: " in line]) == 1
+
+
+def test_sums_beyond_all_numbers_are_none_and_pass():
+    assert Rig({"filters": [["average", 2]]}).feed(1.7e308, 1.7e308, 1.0, 3.0) == [1.7e308, None, 0.85e308, 2.0]
+    rig = Rig({"filters": [["window", "sum", 120000]]})
+    assert rig.feed(1.7e308, 1.7e308, 1.0, 3.0, 0) == [None, None, None, None, 4.0]
+
+
+@pytest.mark.parametrize("celsius", (-300.0, -273.15, -1000.0, 1e300))
+@pytest.mark.parametrize("kind", ("dew_point", "absolute_humidity", "sea_level_pressure"))
+def test_no_formula_gives_what_is_no_number(kind, celsius):
+    """A temperature that was calibrated out of this world."""
+    rows = [["temperature", "°C", 2], ["other", "%", 2]]
+    inputs = [1, 0] if kind == "sea_level_pressure" else [0, 1]
+    options = {"altitude": 500.0} if kind == "sea_level_pressure" else {}
+    rig = Rig(None, rows, [{"kind": kind, "from": inputs, "channel": ["derived", "", 1], "options": options}])
+    values = [celsius, 60.0, None]
+    rig.pipeline.run(values, 0)
+    derived = values[2]
+    assert derived is None or isinstance(derived, float) and derived - derived == 0
+
+
 @pytest.mark.parametrize("low, high", ((0, None), (None, 0)))
 def test_a_limit_on_one_side(low, high):
     steps = {}
@@ -111,6 +146,55 @@ def test_a_clock_that_is_set_back_does_not_silence_a_heartbeat():
     assert rig.feed(20) == [20]
     rig.now -= 10000000
     assert rig.feed(20, 20) == [20, None]
+
+
+STEPS = (1, -1, 59999, -59999, 60000, -60000, 3600000, -3600000, 86400000, -86400000, 1700000000000, -1700000000000)
+
+
+@pytest.mark.parametrize("steps", ((1, -1), (60001, -60001), (-1, -2, -3), STEPS, (1700000000000,)))
+def test_a_clock_that_steps_puts_each_reading_into_one_window(steps):
+    """Whatever it does: what comes out of a sum, and what is still in it, is what came in."""
+    rig = Rig({"filters": [["window", "sum", 300000]]})
+    out = 0
+    for i in range(200):
+        if i % 7 == 3:
+            rig.now += steps[i // 7 % len(steps)]
+        (ended,) = rig.feed(1)
+        out += ended or 0
+        assert ended is None or 1 <= ended <= 8
+    (last,) = rig.feed(0, every=86400000)
+    assert out + last == 200
+
+
+def test_a_heartbeat_comes_within_its_time_whatever_the_clock_does():
+    for step in STEPS:
+        rig = Rig({"filters": [["delta", 5, 300000]]})
+        rig.feed(20)
+        rig.now = (rig.now + step) // 60000 * 60000  # readings come on the grid of the clock
+        assert 20 in rig.feed(20, 20, 20, 20, 20, 20), step
+
+
+def test_an_alarm_that_flaps_is_told_at_each_change_and_hysteresis_ends_that():
+    readings = [29.9, 30.1] * 10
+    for hysteresis, changes in ((0, 19), (0.1, 19), (0.3, 1)):
+        rig = Rig({"alarm": [30, None, hysteresis]})
+        urgent = 0
+        for value in readings:
+            values = [value, None]
+            rig.pipeline.run(values, 0)
+            urgent += rig.pipeline.urgent
+            assert (values[1] is not None) == rig.pipeline.urgent
+        assert urgent == changes, hysteresis
+
+
+def test_an_alarm_looks_at_no_reading_that_is_none():
+    rig = Rig({"alarm": [30, 0, 0], "minimum": -50, "maximum": 99})
+    told = []
+    for value in (31, None, 120, "text", 31, None, 20):
+        values = [value, None]
+        rig.pipeline.run(values, 0)
+        told.append(values[1])
+    assert told == [1, None, None, None, None, None, 0]
 
 
 ALARM = (
