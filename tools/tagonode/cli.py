@@ -168,6 +168,40 @@ def provision(
 
 
 @app.command(
+    epilog="Example: tagonode flash --board pico_w --image RPI_PICO_W-20251209-v1.27.0.uf2",
+)
+def flash(
+    port: Annotated[str | None, typer.Option(help="The board's serial port; left out: the one board there is.")] = None,
+    drive: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the drive of a Pico's bootloader is mounted.")
+    ] = None,
+    board: Annotated[str | None, typer.Option(help="Which board it is; left out: as it says itself.")] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="MicroPython: a .uf2 or .bin, or its https URL.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(metavar="HEX", help="What the image's SHA-256 has to be.")] = None,
+    erase: Annotated[bool, typer.Option("--erase", help="Erase the whole board first, its queue, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Put MicroPython on a board: ESP32 by its serial port, Pico by the drive that comes with BOOTSEL held.
+
+    Without --image it says where to get one. Exit status: 0 written, 1 not, 2 wrong use.
+    """
+    from tagonode.firmware_image import ImageError
+    from tagonode.flash import FlashError, Options, WrongUse
+    from tagonode.flash import flash as run
+    from tagonode.port import PortError
+
+    try:
+        status = run(Options(port, drive, board, image, sha256, erase, yes))
+    except WrongUse as error:
+        _wrong_use(str(error))
+    except (FlashError, ImageError, PortError) as error:
+        _fail(error)
+    raise typer.Exit(status)
+
+
+@app.command(
     epilog="Example: tagonode deploy greenhouse/node.toml --port /dev/ttyACM0",
 )
 def deploy(
@@ -208,6 +242,91 @@ def deploy(
     try:
         status = run(config, port or [], all_ports, ca, wait, json)
     except (BuildError, DeployError) as error:
+        _fail(error)
+    raise typer.Exit(status)
+
+
+@app.command(epilog="Example: tagonode monitor --port /dev/ttyACM0 --plot temperature")
+def monitor(
+    port: Annotated[str, typer.Option(help="The board's serial port.")],
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="VAR", help="Draw this variable; the node prints its readings with log level debug."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in place of text.")] = False,
+) -> None:
+    """Follow a running board: its log, its state, what to do about its errors. Only listens; Ctrl-C ends it.
+
+    A board that restarts, or whose cable is pulled, is waited for. Exit status: 0, 1 no board, 2 wrong use.
+    """
+    from tagonode.monitor import monitor as run
+    from tagonode.port import PortError
+
+    try:
+        status = run(port, plot, json)
+    except PortError as error:
+        _fail(error)
+    raise typer.Exit(status)
+
+
+@app.command(epilog="Example: tagonode scan --port /dev/ttyACM0")
+def scan(
+    port: Annotated[str, typer.Option(help="The board's serial port.")],
+    board: Annotated[
+        str | None,
+        typer.Option(help=f"Which board it is, before it has been deployed to: {', '.join(places.boards())}."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout in place of the table.")] = False,
+) -> None:
+    """List the chips on a connected board's I2C buses, with the lines of node.toml that name them.
+
+    Interrupts the program that runs on the board, and starts the board again afterwards.
+    Exit status: 0 chips found, 1 none, or no board, 2 wrong use.
+    """
+    from tagonode.port import PortError
+    from tagonode.scan import ScanError
+    from tagonode.scan import scan as run
+
+    try:
+        status = run(port, board, json)
+    except ScanError as error:
+        _wrong_use(str(error))
+    except PortError as error:
+        sys.stderr.write(f"{error}\n")
+        status = 1
+    raise typer.Exit(status)
+
+
+@app.command(epilog="Example: tagonode spool --port /dev/ttyACM0 --save queue-of-node-7")
+def spool(
+    path: Annotated[
+        Path | None, typer.Argument(help="A flash image, a copy of a board's folder /queue, or one segment.")
+    ] = None,
+    port: Annotated[
+        str | None, typer.Option(help="Copy the queue of the board on this serial port; interrupts its program.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FOLDER", help="With --port: keep the copy here.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
+) -> None:
+    """What is in a node's queue: readings, quarantined ones, damage, the books.
+
+    Reads the format as lib/spool/FORMAT.md describes it, on its own: nothing of the device's code is used.
+    Exit status: 0 read, 1 not.
+    """
+    if (path is None) == (port is None):
+        _wrong_use("give PATH, or --port PORT for a connected board: one of them")
+    if save is not None and port is None:
+        _wrong_use("--save goes with --port: what is at PATH is a copy already")
+    if port is None:
+        from tagonode.spoolreader import show
+
+        raise typer.Exit(show(path, json))
+    from tagonode.port import PortError
+    from tagonode.spool import SpoolError, of_board
+
+    try:
+        status = of_board(port, save, json)
+    except (PortError, SpoolError) as error:
         _fail(error)
     raise typer.Exit(status)
 
@@ -332,125 +451,6 @@ def cloud(
     from tagonode.cloud.command import start_cloud_command
 
     raise typer.Exit(start_cloud_command(port, db, json, limit, host, page_port))
-
-
-@app.command(epilog="Example: tagonode spool --port /dev/ttyACM0 --save queue-of-node-7")
-def spool(
-    path: Annotated[
-        Path | None, typer.Argument(help="A flash image, a copy of a board's folder /queue, or one segment.")
-    ] = None,
-    port: Annotated[
-        str | None, typer.Option(help="Copy the queue of the board on this serial port; interrupts its program.")
-    ] = None,
-    save: Annotated[Path | None, typer.Option(metavar="FOLDER", help="With --port: keep the copy here.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
-) -> None:
-    """What is in a node's queue: readings, quarantined ones, damage, the books.
-
-    Reads the format as lib/spool/FORMAT.md describes it, on its own: nothing of the device's code is used.
-    Exit status: 0 read, 1 not.
-    """
-    if (path is None) == (port is None):
-        _wrong_use("give PATH, or --port PORT for a connected board: one of them")
-    if save is not None and port is None:
-        _wrong_use("--save goes with --port: what is at PATH is a copy already")
-    if port is None:
-        from tagonode.spoolreader import show
-
-        raise typer.Exit(show(path, json))
-    from tagonode.port import PortError
-    from tagonode.spool import SpoolError, of_board
-
-    try:
-        status = of_board(port, save, json)
-    except (PortError, SpoolError) as error:
-        _fail(error)
-    raise typer.Exit(status)
-
-
-@app.command(
-    epilog="Example: tagonode flash --board pico_w --image RPI_PICO_W-20251209-v1.27.0.uf2",
-)
-def flash(
-    port: Annotated[str | None, typer.Option(help="The board's serial port; left out: the one board there is.")] = None,
-    drive: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the drive of a Pico's bootloader is mounted.")
-    ] = None,
-    board: Annotated[str | None, typer.Option(help="Which board it is; left out: as it says itself.")] = None,
-    image: Annotated[
-        str | None, typer.Option(metavar="FILE|URL", help="MicroPython: a .uf2 or .bin, or its https URL.")
-    ] = None,
-    sha256: Annotated[str | None, typer.Option(metavar="HEX", help="What the image's SHA-256 has to be.")] = None,
-    erase: Annotated[bool, typer.Option("--erase", help="Erase the whole board first, its queue, too.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Put MicroPython on a board: ESP32 by its serial port, Pico by the drive that comes with BOOTSEL held.
-
-    Without --image it says where to get one. Exit status: 0 written, 1 not, 2 wrong use.
-    """
-    from tagonode.firmware_image import ImageError
-    from tagonode.flash import FlashError, Options, WrongUse
-    from tagonode.flash import flash as run
-    from tagonode.port import PortError
-
-    try:
-        status = run(Options(port, drive, board, image, sha256, erase, yes))
-    except WrongUse as error:
-        _wrong_use(str(error))
-    except (FlashError, ImageError, PortError) as error:
-        _fail(error)
-    raise typer.Exit(status)
-
-
-@app.command(epilog="Example: tagonode monitor --port /dev/ttyACM0 --plot temperature")
-def monitor(
-    port: Annotated[str, typer.Option(help="The board's serial port.")],
-    plot: Annotated[
-        str | None,
-        typer.Option(metavar="VAR", help="Draw this variable; the node prints its readings with log level debug."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in place of text.")] = False,
-) -> None:
-    """Follow a running board: its log, its state, what to do about its errors. Only listens; Ctrl-C ends it.
-
-    A board that restarts, or whose cable is pulled, is waited for. Exit status: 0, 1 no board, 2 wrong use.
-    """
-    from tagonode.monitor import monitor as run
-    from tagonode.port import PortError
-
-    try:
-        status = run(port, plot, json)
-    except PortError as error:
-        _fail(error)
-    raise typer.Exit(status)
-
-
-@app.command(epilog="Example: tagonode scan --port /dev/ttyACM0")
-def scan(
-    port: Annotated[str, typer.Option(help="The board's serial port.")],
-    board: Annotated[
-        str | None,
-        typer.Option(help=f"Which board it is, before it has been deployed to: {', '.join(places.boards())}."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout in place of the table.")] = False,
-) -> None:
-    """List the chips on a connected board's I2C buses, with the lines of node.toml that name them.
-
-    Interrupts the program that runs on the board, and starts the board again afterwards.
-    Exit status: 0 chips found, 1 none, or no board, 2 wrong use.
-    """
-    from tagonode.port import PortError
-    from tagonode.scan import ScanError
-    from tagonode.scan import scan as run
-
-    try:
-        status = run(port, board, json)
-    except ScanError as error:
-        _wrong_use(str(error))
-    except PortError as error:
-        sys.stderr.write(f"{error}\n")
-        status = 1
-    raise typer.Exit(status)
 
 
 def _fail(error: Exception) -> NoReturn:
