@@ -42,7 +42,7 @@ def caught(error):
     """The error with a traceback."""
     try:
         raise error
-    except Exception as raised:
+    except Exception as raised:  # noqa: BLE001 - whichever it is
         return raised
 
 

@@ -10,11 +10,28 @@ from agent.health import CAUSES, Health
 from agent.log import Log
 from tagoio import verdicts
 
-NAMES = (
-    "uptime reset_cause restarts heap_min queue_depth dropped quarantined rssi clock_state clock_drift chip_temperature "
-    "failed_unavailable failed_ambiguous failed_throttled failed_rejected failed_too_large failed_device_refuses "
-    "failed_unauthorised failed_untrusted failed_misconfigured"
-).split()
+NAMES = [
+    "uptime",
+    "reset_cause",
+    "restarts",
+    "heap_min",
+    "queue_depth",
+    "dropped",
+    "quarantined",
+    "rssi",
+    "clock_state",
+    "clock_drift",
+    "chip_temperature",
+    "failed_unavailable",
+    "failed_ambiguous",
+    "failed_throttled",
+    "failed_rejected",
+    "failed_too_large",
+    "failed_device_refuses",
+    "failed_unauthorised",
+    "failed_untrusted",
+    "failed_misconfigured",
+]
 
 
 class Wlan:
