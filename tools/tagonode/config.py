@@ -4,8 +4,8 @@ What it may hold is in model.py; what goes wrong between its values in rules.py.
 at once: what a message says to do is done in a copy, and the copy is checked again.
 """
 
-import contextlib
 import copy
+import difflib
 import os
 import re
 import time
@@ -96,7 +96,8 @@ def flash_of(board: str) -> estimate.Flash | None:
 
 # ---- secrets in the wrong place
 
-_SECRET_KEY = re.compile(r"(.*_)?(token|password|passwords|passwd|passphrase|psk|secret|secrets|key)", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"(.*_)?(token|password|passwords|passwd|passphrase|psk|secret|secrets|key)")
+_SECRET_WORDS = ("password", "passphrase", "token", "device_token", "wifi_password")
 # TagoIO's tokens, those with a prefix included, and a WPA key in hexadecimal
 _SECRET_VALUE = re.compile(
     r"(?<![0-9a-fA-F])([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{64})(?![0-9a-fA-F])",
@@ -104,9 +105,14 @@ _SECRET_VALUE = re.compile(
 )
 
 
+def _is_secret_key(key: str) -> bool:
+    key = key.lower()
+    return bool(_SECRET_KEY.fullmatch(key) or difflib.get_close_matches(key, _SECRET_WORDS, 1, 0.85))
+
+
 def _where_secrets_belong(key: str) -> str:
     if "account" in key.lower() or "profile" in key.lower():
-        return f"set {ENV_ACCOUNT}"
+        return f"set {ENV_ACCOUNT} in the environment"
     return f"set {ENV_TOKEN} and {ENV_WIFI}, or write {SECRETS_FILE} beside it"
 
 
@@ -116,7 +122,7 @@ def _secrets_in(value: Any, at: Location = ()) -> Iterator[tuple[Location, str]]
         for key, inner in value.items():
             if _SECRET_VALUE.search(key):
                 yield at, f"a key in it looks like a token: {_where_secrets_belong('')}, and make a new token"
-            elif _SECRET_KEY.fullmatch(key) and not isinstance(inner, dict):
+            elif _is_secret_key(key) and not isinstance(inner, dict):
                 yield (*at, key), f"secrets do not belong in this file: {_where_secrets_belong(key)}"
             else:
                 yield from _secrets_in(inner, (*at, key))
@@ -241,9 +247,20 @@ class _Form:
             try:
                 return NodeModel.model_validate(self._data, context={"drivers": self._drivers})
             except ValidationError as error:
-                # a key that is misspelt is there, and not missing
-                for item in sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden"):
-                    self._take(item)
+                # a key that is misspelt is there, and not missing: so these come first
+                kinds: list[list[Any]] = [[], []]
+                for item in error.errors():
+                    kinds[item["type"] != "extra_forbidden"].append(item)
+                for items in kinds:
+                    open_ones = [item for item in items if self._is_open(item)]
+                    self.found += [
+                        (self.original(item["loc"]), _text_of(item, item["loc"]))
+                        for item in open_ones
+                        if self.known(*item["loc"])
+                    ]
+                    for item in open_ones:
+                        if self._is_open(item):
+                            self._put_right(item)
         return None
 
     def known(self, *location: str | int) -> bool:
@@ -260,37 +277,45 @@ class _Form:
             place = place[part]
         return place
 
-    def _take(self, item: Any) -> None:
+    def _is_open(self, item: Any) -> bool:
+        """Whether the finding is still so, after what has been put right meanwhile."""
+        *above, key = item["loc"]
+        try:
+            holder = self._at(tuple(above))
+        except (KeyError, IndexError, TypeError):
+            return False  # what held it has been replaced
+        return isinstance(holder, (dict, list)) and not (item["type"] == "missing" and key in holder)
+
+    def _put_right(self, item: Any) -> None:
         location: Location = item["loc"]
-        holder: Any = None
-        with contextlib.suppress(KeyError, IndexError, TypeError):
-            holder = self._at(location[:-1])
-        if not isinstance(holder, (dict, list)) or item["type"] == "missing" and location[-1] in holder:
-            return  # what held it has been replaced
-        if self.known(*location):
-            self.found.append((self.original(location), _text_of(item, location)))
         if item["type"] == "extra_forbidden":
-            self._rename(holder, location)
+            self._rename(self._at(location[:-1]), location)
         elif item["type"] == "missing":
             self._replace(location)
         else:
-            self._correct(holder, location)
+            self._correct(item, self._at(location[:-1]), location)
 
     def _rename(self, holder: Any, location: Location) -> None:
-        value = holder.pop(location[-1])
+        value = holder.pop(location[-1], None)
         near = nearest(str(location[-1]), _keys_at(location[:-1]))
         if near and near not in holder:
             holder[near] = value
             self.renamed[(*location[:-1], near)] = str(location[-1])
 
-    def _correct(self, holder: Any, location: Location) -> None:
+    def _correct(self, item: Any, holder: Any, location: Location) -> None:
         key = location[-1]
         words = {"board": places.boards, "driver": self._drivers.names, "formula": lambda: list(formulas())}
-        if key in words and isinstance(holder, dict) and isinstance(holder[key], str):
+        if isinstance(holder, list) or key not in holder:
+            self._replace(location)
+            return
+        if key in words and isinstance(holder[key], str):
             near = nearest(holder[key], words[str(key)]())
             if near and near != holder[key]:
                 holder[key] = near
                 return
+        if item["type"] == "list_type" and key in ("sensors", "derived") and isinstance(holder[key], dict):
+            holder[key] = [holder[key]]
+            return
         self._replace(location)
 
     def _replace(self, location: Location) -> None:

@@ -111,6 +111,7 @@ class Estimates:
     records: float
     requests: float
     connections: float
+    upload_s: float  # between two uploads, each of one request or more
     json_bytes: float
     wire_bytes: float
     wire_factor: float
@@ -223,6 +224,7 @@ def estimate(load: Load, flash: Flash) -> Estimates:
         records=records,
         requests=requests,
         connections=connections,
+        upload_s=upload_s,
         json_bytes=json_bytes,
         wire_bytes=wire_bytes,
         wire_factor=wire_bytes / json_bytes,

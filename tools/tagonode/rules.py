@@ -11,7 +11,7 @@ from tagonode.buses import SHARED, board_buses
 from tagonode.device import regions
 from tagonode.locate import Location
 from tagonode.model import Derived, Sensor
-from tagonode.problems import or_nearest
+from tagonode.problems import nearest, or_nearest
 
 Mistake = tuple[Location, str]
 Known = Callable[..., bool]
@@ -96,7 +96,7 @@ def _sensor(at: Location, sensor: Sensor, known: Known) -> Iterator[Mistake]:
     name, chip = sensor.driver, sensor.chip
     unknown = [option for option in sensor.options if option not in chip.options]
     for option in unknown:
-        yield (*at, "options", option), f"{name} has no option {option!r}{or_nearest(option, chip.options)}"
+        yield (*at, "options", option), f"{name} has no option {option!r}{_taken_options(option, chip.options)}"
     variables: list[str] | None = None
     if not unknown:
         try:
@@ -114,6 +114,11 @@ def _sensor(at: Location, sensor: Sensor, known: Known) -> Iterator[Mistake]:
         wrong = _address(sensor)
         if wrong:
             yield (*at, "address"), wrong
+
+
+def _taken_options(option: str, options: list[str]) -> str:
+    near = nearest(option, options)
+    return f"; did you mean {near!r}?" if near else f"; it takes {', '.join(options) or 'none'}"
 
 
 def _address(sensor: Sensor) -> str | None:
@@ -258,7 +263,7 @@ def _derived(at: Location, row: Derived, known: Known, written: list[str] | None
     inputs, options = row.arguments()
     for option in row.options:
         if option not in options:
-            yield (*at, "options", option), f"{row.formula} has no option {option!r}{or_nearest(option, options)}"
+            yield (*at, "options", option), f"{row.formula} has no option {option!r}{_taken_options(option, options)}"
     yield from _alarm(at, row)
     if not known(*at, "of"):
         return
@@ -305,11 +310,11 @@ def _queue(model: Any, flash: estimate.Flash, settings: dict[str, Any]) -> Itera
         return
     load = estimate.load_of(settings)
     result = estimate.estimate(load, flash)
-    if estimate.MONTH_S / result.requests > result.outage_s:
+    if result.upload_s > result.outage_s:
         yield (
             ("upload", "every"),
             f"the queue is full after {estimate.shown_time(result.outage_s)} ({result.held_samples:,} samples), before "
-            f"the next upload, after {estimate.shown_time(load.upload_s)}: upload oftener, or give queue.bytes more",
+            f"the next upload, after {estimate.shown_time(result.upload_s)}: upload oftener, or give queue.bytes more",
         )
 
 
