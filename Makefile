@@ -7,7 +7,7 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench campaign-powercut campaign-damage campaign-herd campaign-network faults test-drivers help
+.PHONY: install run test check bench campaign-powercut campaign-damage campaign-herd campaign-network campaign-provision faults test-drivers deps-browser help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
@@ -19,7 +19,9 @@ help:
 	@echo "make campaign-herd       200 nodes share one rate limit: when their requests come, as a histogram"
 	@echo "make faults   every fault of network and server against a virtual board, as a table    ARGS=\"handshake\""
 	@echo "make campaign-network    500 rounds of each class of these faults: no leak, no loss     ROUNDS=50"
+	@echo "make campaign-provision  500 nodes from CSV, killed and interrupted, with rate limits and lost answers"
 	@echo "make test-drivers        tests of your own drivers, on both runtimes           NODE=folder of node.toml"
+	@echo "make deps-browser        Chromium, for the tests of the page; without it they are skipped"
 	@echo "make install  builds .venv with tagonode, python and micropython in its bin"
 
 install: $(VENV)/.installed
@@ -65,3 +67,14 @@ faults: install
 
 campaign-network: install
 	$(BIN)/python host_tests/campaigns/network.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+campaign-provision: install
+	PYTHONPATH=host_tests $(BIN)/python host_tests/campaigns/provision.py $(ARGS)
+
+# Debian's Chromium with its driver, for host_tests/test_page_browser.py; nothing to do where both are there
+deps-browser:
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then exit 0; \
+	elif ! command -v apt-get >/dev/null; then echo "no apt-get here: install Chromium and its chromedriver by hand"; exit 1; \
+	elif [ "$$(id -u)" != 0 ]; then echo "this needs root: sudo apt-get install -y chromium chromium-driver"; exit 1; \
+	else { apt-get install -y -q chromium chromium-driver || { apt-get update -q && apt-get install -y -q chromium chromium-driver; }; } >/dev/null \
+	|| { echo "Chromium cannot be installed here; the tests of the page will be skipped"; exit 1; }; fi

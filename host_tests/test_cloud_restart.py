@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,8 @@ def test_the_command_says_where_it_is_and_ends_cleanly(tmp_path):
     server = Process(f"db={str(tmp_path / 'c.sqlite')!r}, json=True")
     assert set(server.said) == {"url", "ca", "account_token", "device_token", "page"}
     assert server.said["url"] == f"https://localhost:{server.port}"
-    assert server.said["page"] is None
+    with urllib.request.urlopen(server.said["page"]) as page:
+        assert "<title>Fleet" in page.read().decode()
     with Client(server, server.token) as client:
         client.get("/info")
         assert server.end(signal.SIGTERM) == (0, "", "")
@@ -108,12 +110,13 @@ def test_the_command_without_a_file_leaves_nothing_behind():
 
 def test_the_command_for_people(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", COMMAND.format("")], stdout=subprocess.PIPE, text=True)
-    lines = [process.stdout.readline() for _ in range(6)]
+    lines = [process.stdout.readline() for _ in range(7)]
     process.terminate()
     assert process.wait(20) == 0
     process.stdout.close()
-    assert lines[0].startswith("Local TagoIO   https://localhost:")
-    assert "--db" in lines[5]
+    assert lines[0].startswith("Page           http://127.0.0.1:")
+    assert lines[1].startswith("Local TagoIO   https://localhost:")
+    assert "--db" in lines[6]
 
 
 def test_a_taken_port_is_said_in_one_line():

@@ -253,7 +253,8 @@ class Simulation:
             self._prepare(stack, work, server, ntp.address, names.address)
             if server.cloud is not None:
                 if server.cloud.page is not None:
-                    self.console.print(f"page  {server.cloud.page.address}", markup=False, highlight=False, soft_wrap=True)
+                    text = f"page  {server.cloud.page.address}"
+                    self.console.print(text, markup=False, highlight=False, soft_wrap=True)
                 self._stored_before = {token: server.cloud.count(token) for token in server.tokens}
             for node in self.nodes:
                 stack.callback(node.board.power_cut)

@@ -129,7 +129,7 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
             "records": counts.get(node.number, 0),
             "unread": unread.get(node.number, 0),
             **{name: state.role(name, latest) for name in state.ROLES},
-            "latest": latest,
+            "latest": {name: {k: one[k] for k in ("value", "unit", "time")} for name, one in latest.items()},
             "alarms": state.alarms(node, habits, latest, last, str(fault) if fault else "", now),
         }
 

@@ -210,10 +210,11 @@ export async function open(panel, id, data) {
         const low = (fresh.lo ?? fresh.v).reduce((a, b) => Math.min(a, b), Infinity);
         const high = (fresh.hi ?? fresh.v).reduce((a, b) => Math.max(a, b), -Infinity);
         const unit = fresh.unit ? ` ${fresh.unit}` : "";
-        card.summary = fresh.v.length ? `${count(fresh.v.length)} ${fresh.raw ? "readings" : "intervals"}, ${fresh.name === DELAY ? `${duration(low * 1000)} to ${duration(high * 1000)}` : `${number(low)} to ${number(high)}${unit}`}` : "nothing in this range";
+        plot.show(fresh, options);
+        const gaps = plot.gaps.length ? `, ${plot.gaps.length} ${plot.gaps.length > 1 ? "gaps" : "gap"}` : "";
+        card.summary = fresh.v.length ? `${count(fresh.v.length)} ${fresh.raw ? "readings" : "intervals"}${gaps}, ${fresh.name === DELAY ? `${duration(low * 1000)} to ${duration(high * 1000)}` : `${number(low)} to ${number(high)}${unit}`}` : "nothing in this range";
         holder.setAttribute("aria-label", `${title.textContent}${unit}: ${card.summary}${newest === undefined ? "" : `, newest ${number(newest)}`}`);
         if (!plot.hovering) read.textContent = card.summary;
-        plot.show(fresh, options);
         keep(rows, fresh.t.slice(-8).map((_, k, cut) => fresh.t.length - 1 - k).map((i) =>
           h("tr", null, h("td", null, moment(fresh.t[i])), h("td", null, number(fresh.v[i])), h("td", null, moment(fresh.a[i])))));
       },
