@@ -48,6 +48,7 @@ class Flash:
             return -5  # what the collector closes of a board that is off
         at = block * BLOCK + offset
         buf[:] = self.content[at : at + len(buf)]
+        return 0
 
     def writeblocks(self, block, buf, offset=0):
         return self._write(block * BLOCK + offset, buf)
@@ -112,6 +113,31 @@ def ended(_):
     crash.ended(caught(ValueError("some words END")), Node("/cut"), "/cut/crashes", "/cut/events")
 
 
+def history(flash, crashes):
+    """A new flash of a board that has crashed so many times."""
+    flash.format()
+    within(flash, lambda: [ended(n) or crash.started("reset", "/cut/crashes") for n in range(crashes)])
+    return bytes(flash.content)
+
+
+def crash_cut_off(flash, crashes, *start):
+    """It crashes once more, and the power goes; then again, and all is whole. False when the power outlasted it."""
+
+    def look():
+        tally = crash.tally("/cut/crashes")
+        assert tally in ("e" * crashes, "e" * crashes + "e!"), tally
+        assert min(crashes, 2) <= len(waiting()) <= 3
+        seen = numbers()
+        ended(crashes)
+        if crashes < 4 or tally[-1:] != "!":
+            assert max(numbers()) > max(seen + [0])
+        assert len(waiting()) <= 3
+
+    went = within(flash, lambda: ended(crashes), *start)
+    assert not within(flash, look)
+    return went
+
+
 @heap("1M")
 @timeout(120)
 @only("micropython", why="littlefs is MicroPython's")
@@ -119,27 +145,11 @@ def test_while_a_crash_is_written_down():
     cuts = 0
     for program in (32, 256):
         flash = Flash(program)
-        for before in (0, 1, 3, 4):
-            flash.format()
-            within(flash, lambda: [ended(n) or crash.started("reset", "/cut/crashes") for n in range(before)])
-            snapshot = bytes(flash.content)
+        for crashes in (0, 1, 3, 4):
+            snapshot = history(flash, crashes)
             for torn in (0, 0.5, 1):
                 left = 1
-                while within(flash, lambda: ended(before), snapshot, left, torn):
-                    found = []
-
-                    def look():
-                        tally = crash.tally("/cut/crashes")
-                        assert tally in ("e" * before, "e" * before + "e!"), tally
-                        found.extend(waiting())
-                        assert min(before, 2) <= len(found) <= 3
-                        seen = numbers()
-                        ended(before)  # the board starts again, and crashes again
-                        if before < 4 or tally[-1:] != "!":
-                            assert max(numbers()) > max(seen + [0])
-                        assert len(waiting()) <= 3
-
-                    assert not within(flash, look)
+                while crash_cut_off(flash, crashes, snapshot, left, torn):
                     cuts += 1
                     left += 1
     print(cuts, "cuts")
