@@ -68,6 +68,11 @@ def wifi():
     return network.WLAN()
 
 
+def wifi_off() -> None:
+    """Switch the radio off as far as that goes: what comes next starts it from nothing."""
+    network.WLAN().active(False)
+
+
 def wifi_problem(status: int) -> str:
     """What a station's status() says about a failed attempt, in words."""
     return WIFI_PROBLEMS.get(status) or "status %d" % status

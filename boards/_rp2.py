@@ -1,6 +1,7 @@
 """RP2040 and RP2350 beside a CYW43439 radio, under MicroPython's rp2 port."""
 
 import machine
+import network
 from micropython import const
 
 from boards import _port
@@ -38,6 +39,11 @@ def bus(name: str):  # type: ignore[no-redef]
 def watchdog(timeout_ms: int):
     """Start the watchdog, with the nearest time-out that this board can do; returns the function that feeds it."""
     return machine.WDT(timeout=min(timeout_ms, WATCHDOG_MAX_MS)).feed
+
+
+def wifi_off() -> None:  # type: ignore[no-redef]
+    """As in _port: the radio's firmware is loaded anew then."""
+    network.WLAN().deinit()
 
 
 def reset_cause() -> str:

@@ -8,10 +8,12 @@ import sys
 from micropython import const
 
 from agent.supervisor import Supervisor
+from spool import SpoolError
 
 _ROOTS = "/roots"
 _WATCHDOG_MS = const(30000)
-_STATE_MS = const(500)
+_STATE_MS = const(100)
+_QUIET_MS = const(10000)
 # Collecting often keeps the heap in one piece: TLS and littlefs need large blocks for years.
 _COLLECT_BYTES = const(16384)
 _COUNTERS = ("sampled", "acknowledged", "queued", "quarantined", "dropped", "damaged")
@@ -38,7 +40,8 @@ class Node:
         self.link = link
         self.spool = spool
         self.cause = cause
-        self.resolver = self.uplink = self.sampler = self.house = self.events = None
+        self.resolver = self.uplink = self.sampler = self.house = self.events = self.session = None
+        link.reset = self.restart
         self.status = {
             "verdict": "", "error": "", "warning": "", "requests": 0, "handshakes": 0, "resent": 0, "done": False
         }  # fmt: skip
@@ -48,15 +51,27 @@ class Node:
         self._light = config["led.on"]
         self._clock_every_ms = config["clock.every"]
         self._time_servers = config.get("ntp.servers", ())
+        self._date_server = config["clock.http"]
         self._changed = asyncio.Event()
         self._first = spool.next_sequence
         self._crashes = crashes
 
-    def attach(self, resolver, uplink, sampler) -> None:
-        """The parts that need the node's status and `committed`."""
+    def attach(self, resolver, uplink, sampler, session) -> None:
+        """The parts that need the node's status and `committed`, and what they work with."""
         self.resolver = resolver
         self.uplink = uplink
         self.sampler = sampler
+        self.session = session
+        self.link.busy = session.busy
+        uplink.changed = self._changed.set
+
+    def restart(self) -> None:
+        """Start the board again; what waits to be written is written first."""
+        try:
+            self.spool.sync()
+        except SpoolError as error:
+            self.log.error("spool", str(error))
+        self.board.reset()
 
     def committed(self, urgent: bool) -> None:
         """A sample is on flash. urgent: it is to be sent at once, for an alarm or because the run is over."""
@@ -78,7 +93,7 @@ class Node:
         self.log.state(status)
 
     async def _report(self, pulse):
-        """State lines whenever something changed, not more than two a second."""
+        """State lines whenever something changed, not more than ten a second."""
         last = None
         while True:
             mark = (self.spool.queued, self.spool.next_sequence, self.status["error"], self.sampler.over.is_set())
@@ -86,11 +101,25 @@ class Node:
                 last = mark
                 self.report()
             self._changed.clear()
-            await pulse.wait(self._changed, _STATE_MS)
-            await pulse.sleep(_STATE_MS // 5)
+            await pulse.wait(self._changed, _QUIET_MS)
+            await pulse.sleep(_STATE_MS)
 
     async def _keep_time(self, pulse):
-        await self.clock.run(pulse, self.link, self.resolver, self._time_servers, self._clock_every_ms)
+        if self.events:
+            self.clock.stepped = lambda text: self.events.add("event", text)
+        every_ms = self._clock_every_ms
+        await self.clock.run(pulse, self.link, self.resolver, self._time_servers, every_ms, self._by_date)
+
+    async def _by_date(self, pulse):
+        from agent import bootstrap
+
+        session = self.session
+        plain = self._date_server or session.host
+        try:
+            return await bootstrap.ask(pulse, self.clock, session, session.host, self.resolver, plain, self.log)
+        finally:
+            _forget("bootstrap")
+            _forget("date", "session")
 
     def look(self, light) -> int:
         """What the light is to show: one of the states of `light`, which is agent.light."""
@@ -140,10 +169,10 @@ class Node:
         await house.run()
 
 
-def _forget(name):
-    """Let go of a module of this package that has done its work."""
-    del sys.modules["agent." + name]
-    delattr(sys.modules["agent"], name)
+def _forget(name, package="agent"):
+    """Let go of a module of a package that has done its work."""
+    del sys.modules[package + "." + name]
+    delattr(sys.modules[package], name)
 
 
 def run() -> None:

@@ -15,6 +15,7 @@ from agent.app import Node, roots
 from agent.clock import Clock
 from agent.link import Link
 from agent.log import Log
+from agent.notes import Notes
 from agent.sampler import Sampler, Sensor
 from agent.uplink import BUFFER, Uplink
 from session.client import Deadlines, Session
@@ -62,6 +63,19 @@ def load_pipeline(config: dict, log, health=None):
     return Pipeline(rows, derived, log)
 
 
+def load_settle(config: dict):
+    """What switches the radio on as the settings want it, None when MicroPython's way will do."""
+    for name in ("country", "hostname", "address"):
+        if config["wifi." + name]:
+            break
+    else:
+        if config["wifi.power_save"] == "auto":
+            return None
+    from boards._wifi import Wifi
+
+    return Wifi(config).settle
+
+
 def why(board):
     """(why the board started, how often it has crashed since it was healthy)."""
     cause = board.reset_cause()
@@ -94,9 +108,10 @@ def assemble() -> Node:
     journal.keep(config["log.keep"])
     board = load_board(config["board"])
     cause, crashes = why(board)
-    clock = Clock(config["build.time"], board.set_rtc, journal)
+    notes = Notes()
+    clock = Clock(config["build.time"], board.set_rtc, journal, notes)
     journal.mono = clock.mono
-    link = Link(board, config["wifi.networks"], journal)
+    link = Link(board, config["wifi.networks"], journal, clock.mono, notes, load_settle(config))
     # what needs large pieces of the heap comes first, while it is in one piece
     patience = config["upload.patience"]
     resolver = Resolver(link.name_servers, patience // 10)
@@ -155,9 +170,8 @@ def assemble() -> Node:
     node = Node(config, board, journal, clock, link, spool, cause, crashes)
     uplink = Uplink(spool, session, clock, link, config, node.status, journal, board.unique_id(), buffer)
     every, samples, time_ms = config["sample.every"], config["run.samples"], config["run.time"]
-    node.attach(
-        resolver, uplink, Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed, pipeline)
-    )
+    sampler = Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed, pipeline)
+    node.attach(resolver, uplink, sampler, session)
     if health:
         health.node = node
         load_events(config, node, uplink)

@@ -95,6 +95,9 @@ class Batch:
                 return
             if sample.time is None and sample.boot == spool.boot:
                 sample.time = self._clock.stamp(sample.mono)
+            if sample.time is None:
+                # of a start that ended before anybody told the time: TagoIO puts its own there
+                sample.metadata = dict(sample.metadata or {}, clock="unknown")
             values = sample.values
             for sequence, index, _ in self._aside:
                 if sequence == sample.sequence:

@@ -21,6 +21,9 @@ class NoQueue:
     next_sequence = 1
     in_flight = None
 
+    def sync(self) -> None:
+        """There is nothing to write."""
+
 
 class SafeNode(Node):
     """config: the board's settings; session, resolver, buffer: as agent.assemble makes them."""
@@ -30,7 +33,7 @@ class SafeNode(Node):
         # what waits is sent as soon as there are link and time
         config["upload.every"] = _EVERY_MS
         uplink = Uplink(self.spool, session, clock, link, config, self.status, log, board.unique_id(), buffer)
-        self.attach(resolver, uplink, None)
+        self.attach(resolver, uplink, None, session)
         self.said = _SAID % crashes
         log.error("app", self.said)
 
@@ -47,4 +50,4 @@ class SafeNode(Node):
         await pulse.sleep(_LASTS_MS)
         self.log.warning("app", "safe mode is over: starting again")
         crash.forgive()
-        self.board.reset()
+        self.restart()

@@ -50,6 +50,17 @@ TABLE = (
     ("queue.commit_samples", INT, 1, 1, 100),
     ("queue.commit_every", SECONDS, 0, 0, 86400000),
     ("clock.every", SECONDS, 21600000, 60000, 604800000),
+    # whom to ask for the time over plain HTTP where there is no NTP, "name" or "name:port"; "": tagoio.host
+    ("clock.http", TEXT, "", 0, 253),
+    # of the place where the node is, two letters (ISO 3166): which channels it may use; "": the world's common ones
+    ("wifi.country", TEXT, "", 0, 2),
+    ("wifi.hostname", TEXT, "", 0, 32),
+    # "192.168.1.50/24", the way out, and the name server; "": what the network gives
+    ("wifi.address", TEXT, "", 0, 18),
+    ("wifi.gateway", TEXT, "", 0, 15),
+    ("wifi.dns", TEXT, "", 0, 15),
+    # auto: as MicroPython sets it; none answers fastest, powersave lasts longest
+    ("wifi.power_save", CHOICE, "auto", ("auto", "none", "performance", "powersave"), None),
     ("watchdog.on", BOOL, True, None, None),
     ("led.on", BOOL, True, None, None),
     ("log.level", CHOICE, "info", ("error", "warning", "info", "debug"), None),

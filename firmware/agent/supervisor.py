@@ -12,7 +12,7 @@ from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
-_LOOK_MS = const(250)
+_LOOK_MS = const(1000)  # which is added to whatever blocks the processor: a watchdog has eight seconds for both
 _SLICE_MS = const(60000)
 _MARGIN_MS = const(15000)
 _FIRST_PAUSE_MS = const(1000)
@@ -21,7 +21,7 @@ _LONGEST_PAUSE_MS = const(60000)
 # its heap is in pieces, and will not mend. One that is short of it from the start is no better off after a reset.
 _SHORT = const(5)
 _SHORT_MS = const(600000)
-_SHORT_LOOKS = const(14400)
+_SHORT_LOOKS = const(3600)
 
 
 class Pulse:

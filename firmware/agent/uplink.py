@@ -33,7 +33,7 @@ class Uplink:
 
     `errands`: coroutine functions errand(pulse, uplink), done after each turn that found TagoIO willing: for what is no
     reading (agent.events, agent.remote). They ask by `exchange`, and find the answer in `response`. short_of_memory():
-    told of each attempt that had too little.
+    told of each attempt that had too little; changed(): of each that is over.
     """
 
     def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
@@ -41,6 +41,7 @@ class Uplink:
         self.errands = []
         self.failures = {}  # how many attempts since boot ended in which verdict, the accepted ones left out
         self.short_of_memory = lambda: None
+        self.changed = lambda: None
         self._spool = spool
         self._session = session
         self._clock = clock
@@ -85,6 +86,7 @@ class Uplink:
                 await pulse.wait(self._link.up)
                 await pulse.wait(self._clock.synced)
                 wait = await self._step(pulse)
+                self.changed()
                 if wait is None:
                     break
                 await pulse.sleep(wait)

@@ -26,6 +26,7 @@ NAMES = {
     "unique_id",
     "watchdog",
     "wifi",
+    "wifi_off",
     "wifi_problem",
 }
 # what boards are made of

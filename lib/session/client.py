@@ -106,6 +106,10 @@ class Session:
         if self._context is None:
             self._context = verifying_context(self._roots)
 
+    def busy(self) -> bool:
+        """Whether a request is on its way."""
+        return self._lock.locked()
+
     def close(self) -> None:
         """Close the connection, if there is one: TLS, then the socket below, left open by a failed TLS."""
         socks = self._sock, self._raw

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-STAT_IDLE, STAT_CONNECTING = 0, 1
+STAT_IDLE, STAT_CONNECTING, STAT_NO_ADDRESS = 0, 1, 2
 STAT_WRONG_PASSWORD, STAT_NO_AP_FOUND, STAT_CONNECT_FAIL, STAT_GOT_IP = -3, -2, -1, 3
 # ports/esp32/network_wlan.c
 _ESP32 = {
@@ -32,6 +32,8 @@ class AccessPoint:
 class Radio:
     """A station interface.
 
+    scan_s: how long it takes to look around. addresses: whether the networks give any. sick: it raises EIO, until it is
+    switched off ("off"), until its firmware starts anew ("deinit"), until the board does ("reset"), or for ever.
     nameserver: what DHCP gives as DNS server, "address" or "address:port"; clock: seconds, monotonic. port: rp2's
     states have other numbers than esp32's, which repeats an attempt that failed, and calls that connecting, unless it
     was told reconnects=0. has_its_pins, broken: on a Pico W others can take its clock.
@@ -42,16 +44,25 @@ class Radio:
     nameserver: str = "127.0.0.1"
     association_s: float = 0.03
     port: str = "rp2"
+    scan_s: float = 0.0
+    addresses: bool = True
+    sick: str = ""
+    country: str = ""
+    hostname: str = ""
+    configured: dict = field(default_factory=dict)
     has_its_pins: bool = True
     broken: bool = False
     _reconnects: int = -1
     _active: bool = False
     _wanted: tuple[str, str] | None = None
     _since: float = 0.0
+    _address: list | None = None
 
     def power_off(self) -> None:
         self._active = False
-        self._wanted = None
+        self._wanted = self._address = None
+        if self.sick != "for ever":
+            self.sick = ""
         self.has_its_pins = True
         self.broken = False
         self._reconnects = -1
@@ -65,6 +76,12 @@ class Radio:
         if self.broken or not self.has_its_pins:
             raise OSError(EIO, "the radio does not hear its clock")
         method, arguments = json.loads(payload)
+        if method == "deinit" and self.sick in ("off", "deinit") or [method, arguments] == ["active", [False]] and (
+            self.sick == "off"
+        ):
+            self.sick = ""
+        if self.sick:
+            raise OSError(EIO, "the radio does not answer")
         return json.dumps(getattr(self, "_on_" + method)(*arguments)).encode()
 
     def _access_point(self) -> AccessPoint | None:
@@ -79,7 +96,11 @@ class Radio:
         point = self._access_point()
         if point is None:
             return STAT_NO_AP_FOUND
-        return STAT_GOT_IP if point.key == self._wanted[1] else STAT_WRONG_PASSWORD
+        if point.key != self._wanted[1]:
+            return STAT_WRONG_PASSWORD
+        if self.addresses or self._address:
+            return STAT_GOT_IP
+        return STAT_CONNECTING if self.port == "esp32" else STAT_NO_ADDRESS
 
     def _on_active(self, on):
         if on is not None:
@@ -110,21 +131,33 @@ class Radio:
         return _ESP32[STAT_CONNECTING if state < STAT_IDLE and self._reconnects else state]
 
     def _on_scan(self):
-        return [[ap.ssid, "", 6, round(ap.rssi()), 4, 0] for ap in self.access_points]
+        return [self.scan_s, [[ap.ssid, "", 6, round(ap.rssi()), 4, 0] for ap in self.access_points]]
+
+    def _on_deinit(self):
+        self._active = False
+        self._wanted = None
 
     def _on_config(self, param, settings):
         if "reconnects" in settings:
             if self.port != "esp32":
                 raise ValueError("unknown config param")
             self._reconnects = settings["reconnects"]
+        self.configured.update(settings)
 
     def _on_ifconfig(self, settings):
+        if settings:
+            self._address = settings
+            return settings
         if self._state() != STAT_GOT_IP:
             return ["0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0"]
+        if self._address:
+            return self._address
         return ["127.0.0.1", "255.0.0.0", "127.0.0.1", self.nameserver]
 
     def _on_country(self, code):
-        return code
+        self.country = self.country if code is None else code
+        return self.country
 
     def _on_hostname(self, name):
-        return name
+        self.hostname = self.hostname if name is None else name
+        return self.hostname

@@ -1,6 +1,7 @@
 """`network` for a virtual board: a station interface whose radio is simulated in the host process."""
 
 import json
+import time
 
 import backplane
 
@@ -53,7 +54,12 @@ class WLAN:
         return _radio("status", param)
 
     def scan(self):
-        return [tuple(row) for row in _radio("scan")]
+        seconds, rows = _radio("scan")
+        time.sleep_ms(int(seconds * 1000))
+        return [(row[0].encode(), b"") + tuple(row[2:]) for row in rows]
+
+    def deinit(self):
+        _radio("deinit")
 
     def config(self, param=None, **settings):
         return _radio("config", param, settings)
