@@ -76,7 +76,7 @@ def test_sums_beyond_all_numbers_are_none_and_pass():
     assert rig.feed(1.7e308, 1.7e308, 1.0, 3.0, 0) == [None, None, None, None, 4.0]
 
 
-@pytest.mark.parametrize("celsius", (-300.0, -273.15, -1000.0, 1e300))
+@pytest.mark.parametrize("celsius", (-300.0, -275.0, -273.15, -1000.0, 1e300))
 @pytest.mark.parametrize("kind", ("dew_point", "absolute_humidity", "sea_level_pressure"))
 def test_no_formula_gives_what_is_no_number(kind, celsius):
     """A temperature that was calibrated out of this world."""
