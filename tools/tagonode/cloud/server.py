@@ -55,8 +55,8 @@ class _Wire:
 
     def measure(self, transport: Any) -> tuple[int, int]:
         """(bytes received, bytes sent) of one connection up to now."""
-        connection = transport.get_extra_info("socket")
         try:
+            connection = transport.get_extra_info("socket")  # a closed TLS transport has lost even this
             info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, self._FORMAT.size)
             received, sent, again = self._FORMAT.unpack(info)
             return received, sent - again
@@ -100,7 +100,6 @@ class _Server(uvicorn.Server):
     plain: socket.socket
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await self.on_tick(0)  # the Date header, before the first answer
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
         kind: Any = self.config.http_protocol_class
@@ -180,7 +179,7 @@ class LocalCloud:
             api = create_app(self.store, self.limits, self.quotas, clock)
             self.faults = Faults(api, self._device_of)
             add_admin_routes(api, api.state.gate, self.faults)
-            self.traffic = Traffic(api)
+            self.traffic = Traffic(api, clock)
             self.traffic.intercept = self.faults.intercept
             self._wire = _Wire()
             self.account_token = self.store.account_token
@@ -210,6 +209,7 @@ class LocalCloud:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=1,
             ssl_context_factory=lambda config, default: self._tls(),
