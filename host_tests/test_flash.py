@@ -420,7 +420,7 @@ def test_erasing_a_pico_without_picotool(tmp_path, monkeypatch):
     (tmp_path / "x.uf2").write_bytes(make("pico_w"))
     with (
         pico(tmp_path / "drive", "pico_w", monkeypatch) as arrived,
-        pytest.raises(FlashError, match="--erase needs picotool for a Pico: install it, or .* rm -r :/"),
+        pytest.raises(FlashError, match="--erase needs picotool for a Pico: install it, or .* mpremote connect PORT rm -r :$"),
     ):
         flash.flash(Options(drive=tmp_path / "drive", image=str(tmp_path / "x.uf2"), erase=True, yes=True))
     assert not arrived

@@ -317,7 +317,7 @@ def spool(
         _wrong_use("give PATH, or --port PORT for a connected board: one of them")
     if save is not None and port is None:
         _wrong_use("--save goes with --port: what is at PATH is a copy already")
-    if port is None:
+    if path is not None:
         from tagonode.spoolreader import show
 
         raise typer.Exit(show(path, json))
@@ -325,7 +325,7 @@ def spool(
     from tagonode.spool import SpoolError, of_board
 
     try:
-        status = of_board(port, save, json)
+        status = of_board(port or "", save, json)
     except (PortError, SpoolError) as error:
         _fail(error)
     raise typer.Exit(status)

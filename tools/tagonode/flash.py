@@ -434,7 +434,7 @@ def flash(options: Options) -> int:
         raise ImageError(f"{image.name} is a UF2, which goes to a drive: an {chip} at a port takes the .bin")
     if options.erase and place.way != "esptool" and shutil.which("picotool") is None:
         raise FlashError(
-            "--erase needs picotool for a Pico: install it, or erase its files with mpremote connect PORT rm -r :/"
+            "--erase needs picotool for a Pico: install it, or erase its files with mpremote connect PORT rm -r :"
         )
     _ask(options, place, image)
     where = _write(options, place, image, console)

@@ -28,7 +28,7 @@ def files(package: str) -> list[str]:
 
 
 def _imported(package: str) -> set[str]:
-    found = set()
+    found: set[str] = set()
     for name in files(package):
         for node in ast.walk(ast.parse((places.LIB / name).read_text("utf-8"))):
             if isinstance(node, ast.Import):
