@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from tagonode import places, port, spoolreader
 
-_SCRIPT = places.ONBOARD / "queue.py"
+_SCRIPT = places.ONBOARD / "spool.py"
 _PART = 2048  # bytes asked for at a time: what a board has room for twice, and half a second at 115200 baud
 _SILENCE_MS = 8000  # after which the board starts by itself: RP2040's watchdog waits 8.3 s at most
 _TRIES = 3
