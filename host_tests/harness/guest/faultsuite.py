@@ -121,12 +121,13 @@ class Rig:
     result it sends. patience_ms: what an attempt may take.
     """
 
+    CLOCK: type = Clock
+
     def __init__(self, driver, chip, modules, scenes, tolerance, strangers=(), twin=None, crc=False, patience_ms=500):
-        self.clock = Clock()
+        self.clock = self.CLOCK()
         self.environment = Environment(**scenes[0])
         self.chip = chip(self)
-        self.bus = I2CBus([self.chip], elapse=self.clock.elapse)
-        self.i2c = DirectI2C(self.bus)
+        self.wire()
         for module in modules + (drivers,):
             module.time = self.clock
         self.driver = driver(self)
@@ -137,6 +138,14 @@ class Rig:
         self._tolerance = tolerance
         self._patience_ms = patience_ms
         self._attempts = 0
+
+    def wire(self):
+        """Put the chip on a bus."""
+        self.bus = I2CBus([self.chip], elapse=self.clock.elapse)
+        self.i2c = DirectI2C(self.bus)
+
+    def rest(self):
+        """What the chip needs between two attempts: nothing."""
 
     def set_scene(self):
         self._attempts += 1
@@ -373,9 +382,15 @@ def calls_out_of_order(make):
         else:
             raise AssertionError(f"read() without start() gives {values}")
         rig.must_recover()
+    start_too_often_read_too_early(rig, 500)
+
+
+def start_too_often_read_too_early(rig, pause_ms):
     rig.driver.start()
-    rig.clock.sleep_ms(500)
+    rig.rest()
+    rig.clock.sleep_ms(pause_ms)
     rig.must_read()  # a start() whose result nobody fetched
+    rig.rest()
     rig.set_scene()
     rig.driver.start()
     try:  # noqa: SIM105 - contextlib is not on a board

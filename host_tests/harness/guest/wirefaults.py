@@ -8,10 +8,8 @@ def test_faults(fault):
     wirefaults.check(fault, rig)
 """
 
-import drivers
 from drivers import SensorError
-from faultsuite import Clock, Rig
-from tagonode.virtual.environment import Environment
+from faultsuite import Clock, Rig, start_too_often_read_too_early
 
 
 class WireClock(Clock):
@@ -35,6 +33,8 @@ class WireRig(Rig):
     parts: further ones for the same wire.
     """
 
+    CLOCK = WireClock
+
     def __init__(
         self,
         driver,
@@ -51,22 +51,15 @@ class WireRig(Rig):
         stride=1,
         parts=(),
     ):
-        self.clock = WireClock()
-        self.environment = Environment(**scenes[0])
-        self.chip = chip(self)
-        self.bus = wire(self.chip, *[part(self) for part in parts], elapse=self.clock.elapse)
-        for module in modules + (drivers,):
-            module.time = self.clock
-        self.driver = driver(self)
-        self.twin = twin
-        self.crc = crc
+        self._wire = wire, parts
+        super().__init__(driver, chip, modules, scenes, tolerance, twin=twin, crc=crc, patience_ms=patience_ms)
         self.restart_shows = restart_shows
         self.rest_ms = rest_ms
         self.stride = stride
-        self._scenes = scenes
-        self._tolerance = tolerance
-        self._patience_ms = patience_ms
-        self._attempts = 0
+
+    def wire(self):
+        wire, parts = self._wire
+        self.bus = wire(self.chip, *[part(self) for part in parts], elapse=self.clock.elapse)
 
     def rest(self):
         self.clock.sleep_ms(self.rest_ms)
@@ -235,20 +228,7 @@ def calls_out_of_order(make):
         else:
             raise AssertionError(f"read() without start() gives {values}")
     rig.must_recover()
-    rig.driver.start()
-    rig.rest()
-    rig.clock.sleep_ms(3000)
-    rig.must_read()  # a start() whose result nobody fetched
-    rig.rest()
-    rig.set_scene()
-    rig.driver.start()
-    try:
-        rig.check_values(rig.driver.read())  # too early: true values, or an error
-    except SensorError:
-        pass
-    rig.must_recover()
-    rig.set_scene()
-    rig.check_values(rig.driver.measure())
+    start_too_often_read_too_early(rig, 3000)
 
 
 def nobody_from_the_start(make):
