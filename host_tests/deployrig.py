@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from harness import boards, commands
-from tagonode import build
+from tagonode import build, deploy
 from tagonode.cloud.server import LocalCloud
 from tagonode.virtual import image
 from tagonode.virtual.nameserver import NameServer
 
 TAGONODE = Path(sys.executable).parent / "tagonode"
 PASSWORD = "no password"
-SENSORS = ({"driver": "bme280", "bus": "i2c0"}, {"driver": "sht4x", "bus": "i2c0"})
+SENSORS = tuple({"driver": name, "bus": "i2c0"} for name in ("bme280", "sht4x", "bh1750"))
 NODE = """
 board = "{board}"
 [tagoio]
@@ -60,15 +60,20 @@ class Rig:
     def command(self, *more: object) -> list[str]:
         return [*map(str, (TAGONODE, "deploy", self.node, "--port", self.board.port, "--ca", self.ca, *more))]
 
-    def deploy(self, *more: object) -> subprocess.CompletedProcess[str]:
+    def run(self, *more: object) -> subprocess.CompletedProcess[str]:
         """Run the command."""
         return commands.run(*self.command(*more), timeout=90)
 
-    def deployed(self, *more: object) -> dict[str, Any]:
-        """Run the command, which succeeds: what it says with --json."""
-        done = self.deploy("--json", *more)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+    def job(self, wait: float = 0) -> deploy.Job:
+        """What the command does, for this process: its .run(port, tell)."""
+        secrets = deploy.Secrets(self.cloud.device_token, PASSWORD)
+        return deploy.Job(build.make(self.node, self.ca), lambda serial: secrets, wait)
+
+    def deployed(self, wait: float = 0) -> deploy.Outcome:
+        """Deploy in this process, which succeeds."""
+        outcome = self.job(wait).run(self.board.port, lambda *said: None)
+        assert outcome.error is None, outcome
+        return outcome
 
     def files(self) -> dict[str, bytes]:
         """What node.toml has on its board."""
@@ -84,8 +89,18 @@ class Rig:
             }
 
     def version(self) -> dict[str, bytes]:
-        """What of the flash is a version of the firmware: not what arrives, not what the node keeps. The board is off."""
+        """What of the flash is the firmware: not what arrives, not what the node keeps. The board is off."""
         return {path: data for path, data in self.flash().items() if not path.startswith(_NO_VERSION)}
+
+    def fresh(self, *drivers: str, more: dict[str, bytes | str] | None = None, **values: Any) -> int:
+        """Start the board with a new flash, on which node.toml with these sensors is deployed, and `more` files lie.
+
+        Returns how many lines it has printed before.
+        """
+        self.board.board.power_cut()
+        self.board.flash.unlink()
+        self.write_node(*drivers, **values)
+        return self.board.restart({**self.files(), **(more or {})})
 
     def states(self, since: int = 0) -> list[dict[str, Any]]:
         """The state lines that the board has printed."""
