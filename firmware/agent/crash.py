@@ -13,7 +13,7 @@ from micropython import const
 from agent import events
 
 TALLY = "/crashes"
-_SAFE_AFTER = const(5)  # crashes, as in agent.assemble
+_TRY_AGAIN_AFTER = const(10)  # crashes: safe mode, which comes after five (agent.assemble), is no better
 HEALTHY_MS = 600000
 _AGAIN_MS = const(86400000)
 _TEXT_MAX = const(120)
@@ -46,7 +46,7 @@ def tally(path: str = TALLY) -> str:
     """One letter a crash since the last healthy stretch."""
     try:
         with open(path) as file:
-            return file.read(_SAFE_AFTER + 2)
+            return file.read(_TRY_AGAIN_AFTER + 2)
     except OSError:
         return ""
 
@@ -58,11 +58,8 @@ def _count(text, path):
 
 def ended(error, node=None, path: str = TALLY, folder: str = events.FOLDER) -> None:
     """The agent ended in `error`, and the board is to be reset: write that down. Raises OSError."""
-    crashes = tally(path).rstrip("!")
-    if len(crashes) < _SAFE_AFTER:
-        # beyond that each would be the same, every half minute for years
-        _count(crashes + "e!", path)
-        record("agent", error, node, folder)
+    _count(tally(path).rstrip("!") + "e!", path)
+    record("agent", error, node, folder)
 
 
 def started(cause: str, path: str = TALLY):
@@ -71,10 +68,12 @@ def started(cause: str, path: str = TALLY):
     if crashes[-1:] == "!":
         crashes = crashes[:-1]
         cause = "error"
-    elif cause == "watchdog" and len(crashes) < _SAFE_AFTER:
+    elif cause == "watchdog":
         crashes += "w"
     else:
         return cause, len(crashes)
+    if len(crashes) >= _TRY_AGAIN_AFTER:
+        crashes = ""
     try:
         _count(crashes, path)
     except OSError:
