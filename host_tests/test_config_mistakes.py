@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from harness.places import HOST_TESTS
-from tagonode import config
+from tagonode import config, model, rules
+from tagonode.drivers import BUILT_IN
+from tagonode.scan import KNOWN
+from test_driver_table import wait_ms
 
 BASE = """board = "pico_w"
 
@@ -110,8 +113,8 @@ def test_all_mistakes_are_told_at_once():
         "node.toml:1: boerd: unknown key; did you mean 'board'?",
         "node.toml:1: boerd: there is no board 'pico'; did you mean 'pico_w'?",
         "node.toml:3: wifi.networks[2]: is empty: fill it in",
-        "node.toml:4: wifi.pasword: secrets do not belong in this file: set TAGONODE_TOKEN and TAGONODE_WIFI_PASSWORD, or "
-        "write secrets.toml beside it",
+        "node.toml:4: wifi.pasword: secrets do not belong in this file: set TAGONODE_TOKEN and TAGONODE_WIFI_PASSWORD, "
+        "or write secrets.toml beside it",
         "node.toml:6: sample.evry: unknown key; did you mean 'every'?",
         "node.toml:6: sample.evry: 0 is out of range: give at least 0.02",
         "node.toml:8: queue.policy: 'keep' will not do: choose 'drop_oldest' or 'drop_newest'",
@@ -130,5 +133,133 @@ def test_all_mistakes_are_told_at_once():
         "node.toml:24: sensors[3].driver: no driver",
         "node.toml:26: derived[1].formula: there is no formula 'dewpoint'; did you mean 'dew_point'?",
         "node.toml:27: derived[1].decimals: 9 is out of range: give at most 6",
-        "node.toml:28: derived[1].of: dew_point is made of temperature and humidity: name one variable for each in `of`",
+        "node.toml:28: derived[1].of: dew_point is made of temperature and humidity: name one variable for each in "
+        "`of`",
     ]
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    for path, text in (
+        ("no-such.toml", "no-such.toml: no such file: name a node.toml, or write one with `tagonode new`"),
+        (".", ".: is a folder: name the node.toml in it"),
+    ):
+        with pytest.raises(config.ConfigError) as caught:
+            config.load(Path(path))
+        assert caught.value.problems == [text]
+    NODE.write_bytes(BASE.replace("field", "fïeld").encode("latin-1"))
+    with pytest.raises(config.ConfigError) as caught:
+        config.load(NODE)
+    assert caught.value.problems == ["node.toml:4: cannot be read: not UTF-8; save it as UTF-8"]
+    assert said_of("a = " + "[" * 5000) == ["node.toml: not valid TOML: nested too deeply"]
+
+
+@pytest.mark.parametrize("encoding, end", [("utf-8-sig", "\n"), ("utf-8", "\r\n"), ("utf-8-sig", "\r\n")])
+def test_editors_of_windows(encoding, end):
+    NODE.write_bytes(BASE.replace("\n", end).encode(encoding))
+    assert config.load(NODE).board == "pico_w"
+    NODE.write_bytes(BASE.replace("every", "evry").replace("\n", end).encode(encoding))
+    with pytest.raises(config.ConfigError, match="^node.toml:7: sample.evry: unknown key"):
+        config.load(NODE)
+
+
+def test_a_value_of_the_command_line_has_no_line():
+    NODE.write_text(BASE)
+    with pytest.raises(config.ConfigError) as caught:
+        config.load(NODE, {"sample.every": 0.0, "board": "pico"})
+    assert caught.value.problems == [
+        "node.toml: board: there is no board 'pico'; did you mean 'pico_w'?",
+        "node.toml: sample.every: 0.0 is out of range: give at least 0.02",
+    ]
+
+
+def test_a_run_may_be_faster_than_a_sensor():
+    """What `simulate --sample-every` asks for is wanted."""
+    NODE.write_text(BASE.replace('"bme280"', '"scd4x"').replace("0x76", "0x62"))
+    assert config.load(NODE, {"sample.every": 0.2}).model.sample.every == 0.2
+    assert said_of(NODE.read_text().replace("60", "0.2")) == [
+        "node.toml:9: sensors[1]: scd4x takes 5.5 s for a reading, more than the 0.2 s between two of them: give it "
+        "every = 6, or more"
+    ]
+
+
+# ---- secrets.toml
+
+SECRETS = {
+    "a misspelt key": ('# a\ntokn = "x"\n', ["secrets.toml:2: tokn: unknown key; did you mean 'token'?"]),
+    "no text": ("wifi_password = 12345678\n", ["secrets.toml:1: wifi_password: has to be a text, in quotes"]),
+    "white space": ('\ntoken = "x "\n', ["secrets.toml:2: token: has white space at its ends: take it out"]),
+    "an account token": (
+        'account_token = "x"\n',
+        [
+            "secrets.toml:1: account_token: an account token belongs into the environment alone: set "
+            "TAGOIO_ACCOUNT_TOKEN in the environment"
+        ],
+    ),
+    "no quotes": ("token = hunter2\n", ['secrets.toml:1: not valid TOML: write name = "…", with quotes']),
+    "another's key": ('[device]\nid = "x"\n', []),
+    "nothing yet": ('token = ""\nwifi_password = ""\n', []),
+}
+
+
+@pytest.mark.parametrize("text, expected", SECRETS.values(), ids=SECRETS)
+def test_what_is_wrong_in_secrets_toml(monkeypatch, text, expected):
+    monkeypatch.delenv(config.ENV_TOKEN, raising=False)
+    NODE.write_text(BASE)
+    Path("secrets.toml").write_text(text)
+    assert [str(problem) for problem in config.secret_problems(NODE)] == expected
+    assert "hunter2" not in "".join(expected)
+    if "TOML" not in "".join(expected):
+        assert config.secret(config.ENV_TOKEN, NODE) in (None, "x ")
+        return
+    with pytest.raises(config.ConfigError) as caught:
+        config.secret(config.ENV_TOKEN, NODE)
+    assert caught.value.problems == expected and caught.value.__cause__ is None
+
+
+def test_secrets_come_from_the_environment_first(monkeypatch):
+    NODE.write_text(BASE)
+    Path("secrets.toml").write_text('token = "of the file"\nwifi_password = ""\n')
+    monkeypatch.delenv(config.ENV_TOKEN, raising=False)
+    monkeypatch.delenv(config.ENV_WIFI, raising=False)
+    assert config.secret(config.ENV_TOKEN, NODE) == "of the file"
+    assert config.secret(config.ENV_WIFI, NODE) is None
+    monkeypatch.setenv(config.ENV_TOKEN, "of the environment")
+    assert config.secret(config.ENV_TOKEN, NODE) == "of the environment"
+
+
+# ---- other tables
+
+
+def test_addresses_are_those_that_scan_looks_at():
+    assert {known.driver: tuple(known.addresses) for known in KNOWN} == rules.ADDRESSES
+
+
+def test_every_unit_of_a_driver_has_its_decimals():
+    options = [(name, {}) for name in BUILT_IN.names()] + [("analog", {"mode": mode}) for mode in ("soil", "ntc")]
+    options += [("hx711", {"scale": 1.0})]
+    units = {unit for name, given in options for _, unit in BUILT_IN.find(name).channels(given)}
+    assert units - {""} <= set(model.DECIMALS)  # a number without a unit may be anything
+    assert {unit: model.DECIMALS[unit] for unit in ("ppm", "A", "W", "lx", "kg", "µg/m³")} == {
+        "ppm": 0,
+        "A": 4,
+        "W": 3,
+        "lx": 1,
+        "kg": 3,
+        "µg/m³": 0,
+    }
+
+
+@pytest.mark.parametrize("name", BUILT_IN.names())
+def test_a_reading_takes_as_long_as_the_driver_says(name):
+    chip = BUILT_IN.find(name)
+    assert chip.wait_ms({}) == wait_ms(chip._class.__name__, chip._class)
+
+
+def test_a_driver_of_ones_own_may_take_any_time(tmp_path):
+    (tmp_path / "drivers").mkdir()
+    (tmp_path / "drivers" / "scd4x.py").write_text(
+        'from drivers import Sensor\n\nclass SCD4X(Sensor):\n    CHANNELS = (("co2", "ppm"),)\n\n'
+        "    def __init__(self, bus, address=0x11):\n        pass\n"
+    )
+    NODE.write_text(BASE.replace('"bme280"', '"scd4x"').replace("0x76", "0x12").replace("60", "1"))
+    assert config.load(NODE).model.sensors[0].chip.is_own

@@ -30,8 +30,8 @@ CONNECTION_BYTES = 3222
 IDLE_S = 60
 
 # Measured (host_tests/bench/spool.py), by bytes that the flash is programmed at once: erases that a commit costs, those
-# that an upload costs, those a sample, and those a reading more in it.
-WEAR = {32: (0.041, 0.068, 0.007, 0.0017), 256: (0.0904, 0.18, 0.0095, 0.0012)}
+# that an upload costs, those a sample, and those a byte of it.
+WEAR = {32: (0.041, 0.068, 0.0, 0.00076), 256: (0.0904, 0.18, 0.0045, 0.00053)}
 # Erases that a block of the boards' flash stands: W25Q16JV and its like on a Pico, "min. 100K program-erase cycles per
 # sector"; modules of the ESP32 family, "at least 100,000 program/erase cycles" (their datasheets).
 ENDURANCE = 100_000
@@ -39,8 +39,10 @@ BLOCK = 4096
 # Flash that firmware, drivers, roots and settings of a node take, littlefs's blocks counted.
 FIRMWARE_BYTES = 327_680
 
-# A record of the queue: its number, time and CRC (lib/spool/FORMAT.md), and a slot's bytes for them.
-_SAMPLE_BYTES = 10
+# A sample in the queue: its number, time and CRC, which of its readings are no integers (lib/spool/FORMAT.md); such a
+# reading, as boards measure it, in single precision; and a slot's bytes for samples.
+_SAMPLE_BYTES = 11
+_FLOAT_BYTES = 5
 _SLOT_BYTES = 121
 # What the queue needs beside its segments (lib/spool/queue.py).
 _QUEUE_OVERHEAD = 20480 + 4096
@@ -185,8 +187,9 @@ def _reading(row: list[Any], every_ms: int, digits: int) -> Reading:
         + (len(b',"unit":' + records.quote(unit)) if unit else 0)
         + digits
     )
-    stored = 2 * abs(round(value * 10**decimals))
-    return Reading(variable, every_ms / 1000, seldom_ms / 1000, json_bytes, max(1, math.ceil(stored.bit_length() / 7)))
+    # of an integer, seven bits a byte, its sign among them
+    stored = _FLOAT_BYTES if decimals else max(1, math.ceil((2 * abs(round(value))).bit_length() / 7))
+    return Reading(variable, every_ms / 1000, seldom_ms / 1000, json_bytes, stored)
 
 
 def held_samples(queue_bytes: int, stored_bytes: float) -> int:
@@ -212,11 +215,11 @@ def estimate(load: Load, flash: Flash) -> Estimates:
 
     stored = _SAMPLE_BYTES + sum(reading.stored_bytes * sample_s / reading.every_s for reading in load.readings)
     a_request = samples / requests
-    at_once = min(load.commit_samples, max(1, _SLOT_BYTES // stored), max(1, a_request))
+    at_once = min(load.commit_samples, max(1, _SLOT_BYTES / stored), max(1, a_request))
     if load.commit_s:
         at_once = min(at_once, max(1, math.ceil(load.commit_s / sample_s)))
-    a_commit, an_upload, a_sample, a_reading = WEAR[flash.program]
-    erases = a_commit / at_once + an_upload / a_request + a_sample + a_reading * records / samples
+    a_commit, an_upload, a_sample, a_byte = WEAR[flash.program]
+    erases = a_commit / at_once + an_upload / a_request + a_sample + a_byte * stored
     free_blocks = max(1, (flash.size - FIRMWARE_BYTES - load.queue_bytes) // BLOCK)
     held = held_samples(load.queue_bytes, stored)
     return Estimates(

@@ -331,7 +331,7 @@ def notes(model: Any) -> Iterator[Mistake]:
     if model.run.samples or model.run.time:
         yield ("run",), "the node stops by itself and stays so: leave it out in the field"
     intervals = [sensor.every or model.sample.every for sensor in model.sensors]
-    # firmware/agent/sampler.py: what takes longer is read at the next of its times
+    # firmware/agent/sampler.py: what takes longer is read in a later pass
     limit = min(6.0, min(intervals) * 0.75)
     gives: dict[str, float] = {}
     for index, sensor in enumerate(model.sensors):
@@ -342,10 +342,13 @@ def notes(model: Any) -> Iterator[Mistake]:
             if clean(variable) != variable:
                 yield (*at, "channels", channel), f"{variable!r} is called {clean(variable)!r} at TagoIO"
         if _wait_s(sensor) > limit:
+            late = "it may give one in every second sample only"
+            if intervals[index] > min(intervals):
+                late = "they go with a later sample than they were begun for"
             yield (
                 (*at, "every"),
-                f"{sensor.driver} takes {_wait_s(sensor):g} s for a reading, and samples every {min(intervals):g} s do "
-                "not wait for it: its readings come at its next time, some of them late",
+                f"{sensor.driver} takes {_wait_s(sensor):g} s for its readings, a sample waits {limit:g} s at most: "
+                f"{late}",
             )
     for index, row in enumerate(model.derived):
         if clean(row.name) != row.name:
