@@ -1,6 +1,7 @@
 """Analog: divider, soil probe and thermistor against formulas turned round; pins that are wired wrongly."""
 
 import pytest
+import wirefaults
 from drivers import SensorError, analog
 from drivers.analog import Analog
 from tagonode.virtual.chips.voltages import VOLTAGES
@@ -27,6 +28,34 @@ class PlainADC:
 
     def __init__(self, microvolts):
         self.read_u16 = lambda: min(65535, int(microvolts() / 3300000 * 65535 + 0.5))
+
+
+# mode: (what there is to measure, how far off)
+MODES = {
+    "voltage": ("voltage", (0.8, 3.1, 1.7), 0.001),
+    "soil": ("moisture", (5.0, 95.0, 40.0), 0.1),
+    "ntc": ("temperature", (-20.0, 60.0, 25.0), 0.1),
+}
+
+
+def make_rig(mode):
+    quantity, values, tolerance = MODES[mode]
+    names = {"quantity": "voltage"} if mode == "voltage" else {}
+    return wirefaults.WireRig(
+        lambda rig: Analog(rig.bus, mode=mode),
+        lambda rig: VOLTAGES[mode](rig.environment, rig.clock.seconds, **names),
+        wirefaults.AdcWire,
+        (analog,),
+        [{quantity: value} for value in values],
+        (tolerance,),
+        crc=False,
+    )
+
+
+@pytest.mark.parametrize("mode", ("voltage", "soil", "ntc"))
+@pytest.mark.parametrize("fault", wirefaults.FAULTS)
+def test_survives(fault, mode):
+    wirefaults.check(fault, lambda: make_rig(mode))
 
 
 def seconds():

@@ -1,8 +1,10 @@
 """BATTERY: volts from whatever ADC a port has, and pins that are not wired as they should be."""
 
 import pytest
-from drivers import SensorError
+import wirefaults
+from drivers import SensorError, battery
 from drivers.battery import BATTERY
+from tagonode.virtual.chips.voltages import VOLTAGES
 
 
 class PlainADC:
@@ -32,6 +34,23 @@ class CalibratedADC(PlainADC):
 class FailingADC:
     def read_u16(self):
         raise OSError(116)  # what esp32's ADC2 does while Wi-Fi is on
+
+
+def make_rig():
+    return wirefaults.WireRig(
+        lambda rig: BATTERY(rig.bus, ratio=2.0),
+        lambda rig: VOLTAGES["voltage"](rig.environment, rig.clock.seconds, ratio=2.0),
+        wirefaults.AdcWire,
+        (battery,),
+        ({"battery": 3.9}, {"battery": 2.5}, {"battery": 4.2}),
+        (0.002,),
+        crc=False,
+    )
+
+
+@pytest.mark.parametrize("fault", wirefaults.FAULTS)
+def test_survives(fault):
+    wirefaults.check(fault, make_rig)
 
 
 def test_channels():

@@ -10,6 +10,7 @@ def test_faults(fault):
 
 from drivers import SensorError
 from faultsuite import Clock, Rig, start_too_often_read_too_early
+from tagonode.virtual.wires import Wire
 
 
 class WireClock(Clock):
@@ -21,6 +22,27 @@ class WireClock(Clock):
 
     def ticks_us(self):
         return (self._ticks_at_0 * 1000 + self.us) % (1 << 30)
+
+
+class AdcWire(Wire):
+    """An ADC's pin of 12 bits, machine.ADC's methods on it. Its part has microvolts(); without it, ground does."""
+
+    def power_on(self):
+        """What is measured has no state."""
+
+    def _code(self):
+        self._use(0.00002)
+        if self.stuck is not None:
+            return 4095 * self.stuck
+        code = max([0] + [round(part.microvolts() / 3300000 * 4095) for part in self._present()])
+        return min(4095, code ^ (1 << self._flipped % 12 if self._flipped >= 0 else 0))
+
+    def read_u16(self):
+        code = self._code()
+        return code << 4 | code >> 8
+
+    def read_uv(self):
+        return self._code() * 3300000 // 4095
 
 
 class WireRig(Rig):
