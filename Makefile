@@ -7,7 +7,7 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench campaign-powercut campaign-damage campaign-herd campaign-network campaign-provision faults test-drivers deps-browser help
+.PHONY: install run test check bench campaign-powercut campaign-damage campaign-herd campaign-network campaign-provision test-js conformance faults test-drivers deps-browser help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
@@ -20,6 +20,8 @@ help:
 	@echo "make faults   every fault of network and server against a virtual board, as a table    ARGS=\"handshake\""
 	@echo "make campaign-network    500 rounds of each class of these faults: no leak, no loss     ROUNDS=50"
 	@echo "make campaign-provision  500 nodes from CSV, killed and interrupted, with rate limits and lost answers"
+	@echo "make test-js   the official JavaScript SDK (npm) against the local TagoIO; needs Node"
+	@echo "make conformance  the local TagoIO's answers against TagoIO's OpenAPI file    OPENAPI=file"
 	@echo "make test-drivers        tests of your own drivers, on both runtimes           NODE=folder of node.toml"
 	@echo "make deps-browser        Chromium, for the tests of the page; without it they are skipped"
 	@echo "make install  builds .venv with tagonode, python and micropython in its bin"
@@ -78,3 +80,10 @@ deps-browser:
 	elif [ "$$(id -u)" != 0 ]; then echo "this needs root: sudo apt-get install -y chromium chromium-driver"; exit 1; \
 	else { apt-get install -y -q chromium chromium-driver || { apt-get update -q && apt-get install -y -q chromium chromium-driver; }; } >/dev/null \
 	|| { echo "Chromium cannot be installed here; the tests of the page will be skipped"; exit 1; }; fi
+
+test-js: install
+	cd host_tests/js && npm ci --no-audit --no-fund --silent
+	$(BIN)/python host_tests/js/run.py
+
+conformance: install
+	TAGOIO_OPENAPI=$(OPENAPI) $(BIN)/python -m pytest -q -rs host_tests/test_cloud_conformance.py

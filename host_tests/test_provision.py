@@ -863,7 +863,7 @@ def test_ctrl_c_is_no_error(cloud, run, table, clock, monkeypatch):
 
 
 def test_a_fleet_that_is_killed_interrupted_and_throttled_is_made_once(tmp_path):
-    outcome = campaign.play(tmp_path, rows=12, stops=2, window_s=2, seed=5, lost=5, tighter=5)
+    outcome = campaign.play(tmp_path, rows=10, stops=2, window_s=2, seed=5, lost=4, tighter=3)
     assert outcome.wrong == []
     assert outcome.stops[:2] == ["SIGKILL", "SIGINT"]
     assert outcome.throttled and outcome.lost
