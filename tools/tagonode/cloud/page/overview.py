@@ -82,8 +82,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _rhythm(moments: list[int]) -> float | None:
-    gaps = [b - a for a, b in zip(moments, moments[1:], strict=False) if b > a]
+def _rhythm(moments: list[int], least: float = 0) -> float | None:
+    gaps = [b - a for a, b in zip(moments, moments[1:], strict=False) if b - a > least]
     return statistics.median(gaps) if gaps else None
 
 
@@ -184,9 +184,10 @@ class Overview:
                 "SELECT time, created_at FROM data WHERE device = ? ORDER BY time DESC LIMIT 400", (node.number,)
             ).fetchall()
         samples = sorted({at for at, _ in rows})
-        habits = Habits(
-            _rhythm(samples[-40:]), _rhythm(sorted({arrived for _, arrived in rows})), samples[-1] if samples else None
-        )
+        sample_ms = _rhythm(samples[-40:])
+        # uploads that follow each other faster than samples come are a backlog's
+        upload_ms = _rhythm(sorted({arrived for _, arrived in rows}), (sample_ms or 0) / 2)
+        habits = Habits(sample_ms, upload_ms, samples[-1] if samples else None)
         self._habits[node.number] = node.last_input, habits
         return habits
 

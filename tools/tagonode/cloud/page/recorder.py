@@ -158,10 +158,14 @@ class Recorder:
             elif message["type"] == "http.response.body":
                 down.add(message.get("body", b""))
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                take_down()  # before anything else comes over this connection
 
-        try:
-            await app(scope, hearing, saying)
-        finally:
+        def take_down() -> None:
+            nonlocal taken
+            if taken:
+                return
+            taken = True
             wire = connection.spent() if connection else (None, None)
             exchange = Exchange(
                 number=0,
@@ -185,6 +189,12 @@ class Recorder:
                 answer_body=down.text(tokens),
             )
             self._keep(exchange)
+
+        taken = False
+        try:
+            await app(scope, hearing, saying)
+        finally:
+            take_down()  # those that got no answer, or half of one
 
     def _sender(self, path: str, tokens: list[str]) -> Sender:
         sender = self._identify(tokens[0]) if tokens else NOBODY

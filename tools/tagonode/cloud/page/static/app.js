@@ -54,10 +54,11 @@ function fail(error) {
 // -- news ------------------------------------------------------------------------------------------------------
 
 let busy = false;
+let lost = false;
 let due = null; // ids with news since the last refresh, or "all"
 
 async function refresh() {
-  if (busy || due === null || document.hidden) return;
+  if (busy || due === null || document.hidden || lost) return;
   busy = true;
   const ids = due;
   due = null;
@@ -78,14 +79,17 @@ function news(ids) {
 }
 
 function connection(state) {
+  lost = state !== "on";
   document.getElementById("live").dataset.state = state;
   document.getElementById("live-text").textContent = state === "on" ? "Live" : "Not connected";
-  const lost = document.getElementById("lost");
-  lost.hidden = state === "on";
-  if (state === "on") news(null);
-  else if (!lost.textContent)
-    lost.textContent = "The stand-in has stopped. What you see is from before; start it again, and this page goes on by itself.";
-  if (state === "on") lost.textContent = "";
+  const banner = document.getElementById("lost");
+  banner.hidden = !lost;
+  if (!lost) {
+    banner.textContent = "";
+    news(null);
+  } else if (!banner.textContent) {
+    banner.textContent = "The stand-in has stopped. What you see is from before; start it again, and this page goes on by itself.";
+  }
 }
 
 // -- theme -----------------------------------------------------------------------------------------------------

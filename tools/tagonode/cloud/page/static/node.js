@@ -52,7 +52,7 @@ export async function open(main, [id, tab = ""]) {
       fact("Signal", signal(data.rssi)),
       fact("Battery", figure(data.battery, 'not reported: add a sensor with driver = "battery"')),
       fact("Version", figure(data.version)),
-      fact("Stored", `${count(data.records)} readings`),
+      fact("Readings", count(data.records)),
     );
     keep(alarms, data.alarms.length ? alarmList(data.alarms) : "");
     alarms.hidden = !data.alarms.length;
