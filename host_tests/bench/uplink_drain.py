@@ -165,6 +165,7 @@ async def drain(order):
         "sending_us": us - pulse.storing_us,
         "sending_flash_us": flash.us - flash_before - pulse.storing_flash_us,
         "storing_flash_us": pulse.storing_flash_us,
+        "flash_us": flash.us - flash_before,
         "erases": flash.erases,
         "programmed": flash.programmed,
         "acknowledged": spool.counters.acknowledged,
