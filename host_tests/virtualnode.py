@@ -14,6 +14,7 @@ import functools
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,8 @@ from tagonode.virtual.wiring import build_hardware
 
 WIFI_PASSWORD = "correct horse battery 9"
 HOST = "localhost"
+WATCHDOG_S = 8.388  # of a Pico W
+FIGURES = "TAGONODE_FIGURES"  # names a file to which each node adds a line of what came of it
 _BUILT_BEFORE_S = 3600
 _MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 SETTINGS: dict[str, Any] = {
@@ -66,7 +69,9 @@ class VirtualNode:
     tls_clock: TLS sees the board's clock, not the PC's; costs a little. files: more of them for its flash.
 
     hardware, clock, names, relay, ntp, cloud: what it is made of; state: its last state line; states: all of them, with
-    "at"; lines: what it has said, and when; boots: causes of its starts after the first.
+    "at"; lines: what it has said, and when; boots: causes of its starts after the first; truth: when it has measured
+    an analog input, Unix time, once a sample. The watchdog must have been fed in
+    time, a Pico's at that, unless `may_be_bitten` is set.
     """
 
     def __init__(
@@ -91,9 +96,13 @@ class VirtualNode:
         self.lines: list[tuple[float, str]] = []
         self.boots: list[int] = []
         self.unbalanced: list[str] = []
+        self.truth: list[float] = []
         self._heap_kib = heap_kib
         self._tls_clock = tls_clock
         self._files = files or {}
+        self.may_be_bitten = False
+        self._figure = ""
+        self._since = time.monotonic()
 
     # ---- life
 
@@ -113,10 +122,34 @@ class VirtualNode:
             self._end = stack.pop_all()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         self._end.close()
         if self.board.failure is not None:
             raise self.board.failure
+        self._write_down()
+        if kind is None and not self.may_be_bitten:
+            gap = self.hardware.longest_unfed_s
+            assert gap < WATCHDOG_S, f"the watchdog was not fed for {gap:.3f} s"
+
+    def figure(self, text: str) -> None:
+        """What this scenario is about, in a number, for the table of `make scenarios`."""
+        self._figure = text
+
+    def _write_down(self) -> None:
+        path = os.environ.get(FIGURES)
+        if path:
+            row = {
+                "test": os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0],
+                "board": self.settings["board"],
+                "lived": self.clock(),
+                "boots": 1 + len(self.boots),
+                "unfed": self.hardware.longest_unfed_s,
+                "bitten": self.may_be_bitten,
+                "took": time.monotonic() - self._since,
+                "figure": self._figure,
+            }
+            with open(path, "a") as file:
+                file.write(json.dumps(row) + "\n")
 
     def _make(self) -> VirtualBoard:
         checked = config.check(self.settings, "node")
@@ -141,6 +174,9 @@ class VirtualNode:
         hardware = build_hardware(
             board, checked.model.sensors, networks, self.names.address, serial="node", seed=1, clock=self.clock
         )
+        hardware.radio.scan_s = 2.0
+        for pin, volts in hardware.adc.items():
+            hardware.adc[pin] = self._watched(volts)
         if self._tls_clock:
             hardware.clock_of_tls = ClockOfTls(self.folder / "faketime")
         heap = self._heap_kib or HEAP_KIB[board]
@@ -171,6 +207,15 @@ class VirtualNode:
             self.lines.append((self.clock(), line))
         if self.token in line or WIFI_PASSWORD in line:
             self.unbalanced.append("a secret on the console: " + line)
+
+    def _watched(self, microvolts: Callable[[], float]) -> Callable[[], float]:
+        def read() -> float:
+            now = self.clock.unix()
+            if not self.truth or now - self.truth[-1] > 1:
+                self.truth.append(now)
+            return microvolts()
+
+        return read
 
     def run(self, seconds: float = 0, **more: float) -> None:
         """Let so much of its time pass: run(90), run(hours=1), run(days=3, within=seconds of the PC's)."""

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -32,13 +33,14 @@ _log = logging.getLogger("tagonode.cloud")
 class Traffic:
     """The one place that every request passes: it counts them, and may answer in the API's stead.
 
-    `.requests` and `.answers` (status: how many) are read by tests and by the simulation. `.intercept`, when
-    set, is called with the ASGI triple before the API and says by True that it has dealt with the request
-    itself: faults on request (delays, resets, lost answers) belong there.
+    `clock` gives the Unix seconds of their `Date`. `.requests` and `.answers` (status: how many) are read by tests and
+    by the simulation. `.intercept`, when set, is called with the ASGI triple before the API and says by True that it
+    has dealt with the request itself: faults on request (delays, resets, lost answers) belong there.
     """
 
-    def __init__(self, app: ASGIApp):
+    def __init__(self, app: ASGIApp, clock: Callable[[], float] = time.time):
         self._app = app
+        self._clock = clock
         self._lock = threading.Lock()
         self.requests = 0
         self.answers: dict[int, int] = {}
@@ -53,6 +55,8 @@ class Traffic:
 
         async def counting(message: Any) -> None:
             if message["type"] == "http.response.start":
+                date = formatdate(self._clock(), usegmt=True).encode()
+                message = {**message, "headers": [(b"date", date), *message.get("headers", ())]}
                 with self._lock:
                     self.answers[message["status"]] = self.answers.get(message["status"], 0) + 1
             await send(message)

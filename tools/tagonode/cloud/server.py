@@ -30,6 +30,7 @@ from tagonode.cloud.faults import Faults
 from tagonode.cloud.gate import token_of
 from tagonode.cloud.limits import Quotas, RateLimits
 from tagonode.cloud.ntp import NtpServer
+from tagonode.cloud.openapi import add_document_route
 from tagonode.cloud.page import PageServer
 from tagonode.cloud.store import Device, Store
 
@@ -179,6 +180,7 @@ class LocalCloud:
             api = create_app(self.store, self.limits, self.quotas, clock)
             self.faults = Faults(api, self._device_of)
             add_admin_routes(api, api.state.gate, self.faults)
+            add_document_route(api)
             self.traffic = Traffic(api, clock)
             self.traffic.intercept = self.faults.intercept
             self._wire = _Wire()
