@@ -445,3 +445,52 @@ def test_the_panel_without_anything_heard_yet():
     screen.line(console.parse("1.000 debug sample: ([('rssi', 'dBm', 0)], [-60])"))
     assert list(screen._values) == [(1.0, -60.0)]  # of the new start alone
 
+
+
+# ---- a node
+
+NODE = """
+board = "pico_w"
+[wifi]
+networks = ["field"]
+[sample]
+every = 1
+[upload]
+every = 0
+[log]
+level = "debug"
+[[sensors]]
+driver = "bme280"
+bus = "i2c0"
+"""
+
+
+def test_a_node_with_the_agent_on_it(tmp_path):
+    """Its samples and its state, and no token: the node does not notice."""
+    (tmp_path / "node.toml").write_text(NODE)
+    simulation = subprocess.Popen(
+        [TAGONODE, "simulate", tmp_path / "node.toml", "--terminal", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said: list[str] = []
+    lines = commands.lines(simulation.stderr)
+    where = next(found[0] for line in lines if (found := re.search(r"/dev/\S+", line)))
+    reader = threading.Thread(target=lambda: said.extend(lines), daemon=True)
+    reader.start()
+    with monitoring("--port", where) as running:
+        sample = running.wait(" sample ")
+        assert re.search(r"temperature -?\d+\.\d\d °C, humidity \d+\.\d\d %, pressure \d+\.\d\d hPa", sample)
+        state = running.wait("verdict accepted")
+        assert "clock synced" in state and " error " not in state
+        simulation.send_signal(signal.SIGINT)
+        result = json.loads((simulation.stdout.read() if simulation.stdout else "").splitlines()[-1])
+        running.wait("is gone: waiting for it to come back")
+    simulation.wait(30)
+    assert result["conserved"] and result["acknowledged"] > 0 and result["boots"] == 1
+    reader.join(5)
+    for stream in (simulation.stdout, simulation.stderr):
+        if stream:
+            stream.close()
+    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", "\n".join(running.lines))

@@ -86,23 +86,23 @@ def test_a_table_for_people(board):
 
 def test_the_watchdog_is_fed_while_it_takes_long(board, monkeypatch):
     """With parts so small that the copy would outlast a watchdog that nobody feeds."""
-    script = spool._SCRIPT.read_text()
-    slowed = board.flash.with_name("queue.py")
-    slow = "    feed()\n    import time\n    time.sleep_ms(60)\n    with open"
-    assert "    feed()\n    with open" in script
-    slowed.write_text(script.replace("    feed()\n    with open", slow))
-    monkeypatch.setattr(spool, "_SCRIPT", slowed)
-    monkeypatch.setattr(spool, "_SILENCE_MS", 400)
+    files, queue = spool._SCRIPTS
+    script = queue.read_text()
+    slowed = board.flash.with_name("spool.py")
+    assert "    with open" in script
+    slowed.write_text(script.replace("    with open", "    import time\n    time.sleep_ms(400)\n    with open"))
+    monkeypatch.setattr(spool, "_SCRIPTS", (files, slowed))
+    monkeypatch.setattr(spool, "_SILENCE_MS", 2500)
     monkeypatch.setattr(spool, "_PART", 512)
     boots = len(board.boots)
     found = spool.fetch(board.port)
-    assert sum(map(len, found.values())) > 512 * 8
+    assert sum(map(len, found.values())) > 512 * 8  # 3.2 s at the least
     board.wait(lambda: len(board.boots) > boots)
     assert board.boots[boots:].count(3) == 0  # WDT_RESET: it was a reset of ours that started it again
 
 
 def test_a_part_that_is_garbled_is_asked_for_again(board, monkeypatch):
-    garble = ["s1", "s1"]
+    garble = ["/queue/s1", "/queue/s1"]
     call = port.call
 
     def bad(transport, function, *arguments):
@@ -116,8 +116,8 @@ def test_a_part_that_is_garbled_is_asked_for_again(board, monkeypatch):
     found = spool.fetch(board.port)
     assert not garble
     assert spoolreader.read_files(found).readings == 2 * SAMPLES
-    garble += ["s1"] * 100
-    with pytest.raises(spool.SpoolError, match="s1 does not arrive as the board has it: try another cable"):
+    garble += ["/queue/s1"] * 100
+    with pytest.raises(spool.SpoolError, match="/queue/s1 does not arrive as the board has it: try another cable"):
         spool.fetch(board.port)
 
 

@@ -14,7 +14,8 @@ from rich.progress import Progress
 
 from tagonode import places, port, spoolreader
 
-_SCRIPT = places.ONBOARD / "spool.py"
+_SCRIPTS = (places.ONBOARD / "files.py", places.ONBOARD / "spool.py")
+_QUEUE = "/queue"
 _PART = 2048  # bytes asked for at a time: what a board has room for twice, and half a second at 115200 baud
 _SILENCE_MS = 8000  # after which the board starts by itself: RP2040's watchdog waits 8.3 s at most
 _TRIES = 3
@@ -24,21 +25,22 @@ class SpoolError(Exception):
     """Why there is no queue to show, with the remedy."""
 
 
-def _read(transport: SerialTransport, name: str, size: int, advance: Callable[[int], None]) -> bytes:
+def _read(transport: SerialTransport, path: str, size: int, advance: Callable[[int], None]) -> bytes:
     """One file, right to the last bit: a serial line has no check of its own. Raises SpoolError."""
     for _ in range(_TRIES):
         content = bytearray()
         with contextlib.suppress(Base64Error, ValueError, SyntaxError):
             while len(content) < size:
-                piece = a2b_base64(port.call(transport, "part", name, len(content), _PART))
+                port.call(transport, "feed")
+                piece = a2b_base64(port.call(transport, "part", path, len(content), _PART))
                 if not piece:
                     break
                 content += piece
                 advance(len(piece))
-            if hashlib.sha256(content).hexdigest() == port.call(transport, "sha256", name):
+            if hashlib.sha256(content).hexdigest() == port.call(transport, "sha256", path):
                 return bytes(content)
         advance(-len(content))
-    raise SpoolError(f"{name} does not arrive as the board has it: try another cable, or another USB port")
+    raise SpoolError(f"{path} does not arrive as the board has it: try another cable, or another USB port")
 
 
 def fetch(where: str) -> dict[str, bytes]:
@@ -53,21 +55,23 @@ def fetch(where: str) -> dict[str, bytes]:
 
     say(f"the program of the board on {where} is stopped while its queue is copied")
     with port.board_at(where) as transport:
-        transport.exec(_SCRIPT.read_bytes())
+        for script in _SCRIPTS:
+            transport.exec(script.read_bytes())
         port.call(transport, "hold", _SILENCE_MS)
-        has_program = port.call(transport, "has_program")
+        has_program = port.call(transport, "there", ["/main.py"])
         try:
-            there = [(str(name), int(size)) for name, size in port.call(transport, "files")]
+            there = [(str(path), int(size)) for path, size in port.call(transport, "queue", _QUEUE)]
             if not there:
                 raise SpoolError(
                     f"the board at {where} has no queue: it has not sampled yet, or it is no TagoNode (tagonode deploy)"
                 )
             with Progress(console=errors, disable=not errors.is_terminal) as progress:
                 task = progress.add_task("copying the queue", total=sum(size for _, size in there))
-                found = {
-                    name: _read(transport, name, size, lambda count: progress.advance(task, count))
-                    for name, size in there
-                }
+
+                def advance(count: int) -> None:
+                    progress.advance(task, count)
+
+                found = {Path(path).name: _read(transport, path, size, advance) for path, size in there}
         finally:
             if has_program:
                 port.restart(transport)
@@ -87,7 +91,7 @@ def _check_folder(folder: Path) -> None:
 def _save(files: dict[str, bytes], folder: Path) -> None:
     try:
         for name, content in files.items():
-            (folder / Path(name).name).write_bytes(content)
+            (folder / name).write_bytes(content)
     except OSError as error:
         raise SpoolError(f"--save {folder}: {error.strerror}: name another folder") from None
     sys.stderr.write(f"{len(files)} files of the queue are in {folder}\n")
