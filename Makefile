@@ -7,7 +7,7 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench campaign-powercut campaign-damage campaign-herd campaign-network campaign-provision test-js conformance faults test-drivers deps-browser help
+.PHONY: install run test check bench campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision test-js conformance faults test-drivers deps-browser help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
@@ -16,6 +16,7 @@ help:
 	@echo "make bench    what the queue costs in flash wear, and the uplink in bytes, time and heap"
 	@echo "make campaign-powercut   the power cut at every flash operation, tens of thousands of times"
 	@echo "make campaign-damage     10,000 damaged queues, read by two independent readers"
+	@echo "make campaign-deploy     tagonode deploy killed at 50 random moments             ARGS=\"--seed 1\""
 	@echo "make campaign-herd       200 nodes share one rate limit: when their requests come, as a histogram"
 	@echo "make faults   every fault of network and server against a virtual board, as a table    ARGS=\"handshake\""
 	@echo "make campaign-network    500 rounds of each class of these faults: no leak, no loss     ROUNDS=50"
@@ -60,6 +61,9 @@ campaign-powercut: install
 
 campaign-damage: install
 	$(BIN)/python host_tests/campaigns/spool_damage.py $(ARGS)
+
+campaign-deploy: install
+	$(BIN)/python host_tests/campaigns/deploy.py $(ARGS)
 
 campaign-herd: install
 	$(BIN)/python host_tests/campaigns/herd.py $(ARGS)

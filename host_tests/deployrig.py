@@ -32,7 +32,7 @@ every = {every}
 [upload]
 every = {upload}
 """
-_NO_VERSION = ("/incoming/", "/queue/", "/events/")
+_NO_VERSION = ("/incoming/", "/queue/", "/events/", "/crashes")
 SENSOR = '[[sensors]]\ndriver = "{}"\nbus = "i2c0"\n'
 
 

@@ -1,0 +1,127 @@
+"""Kills `tagonode deploy` at random moments: `python host_tests/campaigns/deploy.py` (make campaign-deploy).
+
+Each round begins with a board that runs one version and a deployment of another, which is killed (SIGKILL) at a moment
+between its start and a little after its end. The power of the board is cut then, or a while later. What is on its flash
+has to be the old version or the new one, the board has to start into that, and a second deployment has to finish.
+Rounds go back and forth between two versions, which have modules that the other one has not.
+Ends with one summary line; exit status 0 only without a violation.
+"""
+
+import argparse
+import multiprocessing
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from deployrig import Rig, rig  # noqa: E402
+from tagonode import deploy  # noqa: E402
+
+VERSIONS = ({"drivers": ("bme280",), "every": 0.5}, {"drivers": ("sht4x", "bh1750"), "every": 0.4})
+# a server of forks: the tests' own process has threads, and a new one would import for a second
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tagonode.deploy"])
+
+
+def _deploy(port: str, files: dict[str, bytes], started, done) -> None:
+    """What is killed: the deployment itself, of files that were built before."""
+    started.set()
+    with deploy.port.board_at(port) as transport:
+        prompt = deploy.Prompt(transport, port)
+        deploy.Installer(prompt, files, lambda *said: None).install(deploy.Outcome(port))
+        prompt.restart()
+    done.set()
+
+
+def _killed_after(bench: Rig, files: dict[str, bytes], seconds: float | None) -> float | None:
+    """Deploy, kill it after so many seconds: how long it took, None when it was killed."""
+    started, done = _FORKS.Event(), _FORKS.Event()
+    process = _FORKS.Process(target=_deploy, args=(bench.board.port, files, started, done), daemon=True)
+    process.start()
+    started.wait(60)
+    begin = time.monotonic()
+    if done.wait(60 if seconds is None else seconds):
+        process.join(10)
+        return time.monotonic() - begin
+    process.kill()
+    process.join()
+    return None
+
+
+def rounds(bench: Rig, count: int, seed: int) -> tuple[list[str], dict[str, int]]:
+    """(violations, how often the board had the old and the new version after the kill, how often that was too late)."""
+    rng = random.Random(seed)
+    files = []
+    for version in VERSIONS:
+        bench.write_node(*version["drivers"], every=version["every"])
+        files.append(bench.files())
+    violations: list[str] = []
+    books = {"old": 0, "new": 0, "too late": 0}
+    bench.fresh(*VERSIONS[0]["drivers"], every=VERSIONS[0]["every"])
+    long = _killed_after(bench, files[1], None)
+    if long is None:
+        return ["a deployment that nobody kills takes more than a minute"], books
+    at = 1
+    for number in range(count):
+        old, new = files[at], files[1 - at]
+        moment = rng.uniform(0, 1.1) * long
+        what = f"round {number + 1}, killed after {moment:.2f} of {long:.2f} s"
+        took = _killed_after(bench, new, moment)
+        books["too late"] += took is not None
+        before = len(bench.board.lines)
+        if number % 6:  # the power goes, too, while the board may be finishing; else its watchdog has to notice
+            time.sleep(rng.uniform(0, 0.3))
+            bench.board.board.power_cut()
+            bench.board.board.power_on()
+        try:
+            bench.board.wait(lambda before=before: bench.states(before))
+        except AssertionError as error:
+            violations.append(f"{what}: the board does not start again: {str(error)[-300:]}")
+        bench.board.board.power_cut()
+        found = bench.version()
+        for name, version in (("old", old), ("new", new)):
+            if found == version:
+                books[name] += 1
+                break
+        else:
+            mixed = sorted(path for path in found.keys() | old.keys() if found.get(path) != old.get(path))
+            violations.append(f"{what}: neither the old version nor the new one: {mixed[:5]} are not as in the old")
+        bench.board.board.power_on()
+        if _killed_after(bench, new, None) is None:
+            violations.append(f"{what}: the second deployment does not end")
+        bench.board.board.power_cut()
+        if bench.version() != new:
+            violations.append(f"{what}: after the second deployment it is not the new version")
+        if any(path.startswith("/incoming/") for path in bench.flash()):
+            violations.append(f"{what}: something is left in /incoming")
+        bench.board.board.power_on()
+        at = 1 - at
+    return violations, books
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Kills deployments at random moments.")
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args()
+    seed = random.randrange(1 << 32) if options.seed is None else options.seed
+    started = time.monotonic()
+    print(f"seed {seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="tagonode-") as folder, rig(Path(folder)) as bench:
+        violations, books = rounds(bench, options.rounds, seed)
+    for violation in violations:
+        print(violation)
+    counted = ", ".join(f"{number} {name}" for name, number in books.items())
+    took = time.monotonic() - started
+    print(
+        f"campaign-deploy: {options.rounds} kills ({counted}), {len(violations)} violations, seed {seed}, {took:.0f} s"
+    )
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
