@@ -18,6 +18,15 @@ _PATIENCE_MS = 10000
 async def ask(pulse, clock, session, host: str, resolver, plain: str, log) -> bool:
     """Set the clock by the Date of `session`'s server, called `host`. plain: whom to ask for an estimate, "name" or
     "name:port". True when the clock is set."""
+    owner = session.progress
+    session.progress = pulse.beat  # the uplink, whose session it is, may have promised something else meanwhile
+    try:
+        return await _ask(pulse, clock, session, host, resolver, plain, log)
+    finally:
+        session.progress = owner
+
+
+async def _ask(pulse, clock, session, host, resolver, plain, log):
     for estimated in (False, True):
         pulse.beat(90000)
         try:
