@@ -265,8 +265,26 @@ def test_secrets_that_are_missing(tmp_path, secrets, words):
 def test_secrets_of_the_environment_come_first_and_an_open_network_has_none(tmp_path, monkeypatch):
     (tmp_path / "secrets.toml").write_text('token = "another"\nwifi_password = ""\n')
     monkeypatch.setenv(config.ENV_TOKEN, TOKEN)
-    found = deploy.find_secrets(tmp_path / "node.toml")
+    monkeypatch.setenv(config.ENV_WIFI, "")
+    found = deploy.find_secrets(tmp_path / "node.toml")("any serial")
     assert (found.token, found.wifi_password) == (TOKEN, "")
+
+
+def test_tokens_of_a_fleet(tmp_path, monkeypatch):
+    monkeypatch.setenv(config.ENV_WIFI, PASSWORD)
+    result = tmp_path / "result.csv"
+    result.write_text(f"name,serial,device_id,token,result\none,E66A,1,{TOKEN},made\ntwo,,2,x,made\n")
+    secrets = deploy.find_secrets(tmp_path / "node.toml", result)
+    assert secrets("e66a").token == TOKEN
+    with pytest.raises(
+        deploy.DeployError, match="result.csv has the serial number e66b, which this board has: provision it"
+    ):
+        secrets("e66b")
+    result.write_text("something else\n1\n")
+    with pytest.raises(deploy.DeployError, match="is no result file of provision --csv: name that"):
+        deploy.find_secrets(tmp_path / "node.toml", result)
+    with pytest.raises(deploy.DeployError, match="No such file or directory: name the result file of provision --csv"):
+        deploy.find_secrets(tmp_path / "node.toml", tmp_path / "nothing.csv")
 
 
 BOARDS = [

@@ -98,9 +98,7 @@ def provision(
     name: Annotated[
         str | None, typer.Option(help="The device's name at TagoIO; left out: that of the config's folder.")
     ] = None,
-    serial: Annotated[
-        str | None, typer.Option(help="The node's serial number: it is looked up by this first.")
-    ] = None,
+    serial: Annotated[str | None, typer.Option(help="The node's serial number: it is looked up by this first.")] = None,
     csv: Annotated[
         Path | None,
         typer.Option(metavar="FLEET.csv", help="Many nodes: columns name, serial; every other column is a tag."),
@@ -211,10 +209,17 @@ def deploy(
     ] = None,
     all_ports: Annotated[
         bool,
-        typer.Option("--all-ports", help="Every board that is on USB, side by side, each with a token of its own."),
+        typer.Option("--all-ports", help="Every board that is on USB, side by side."),
     ] = False,
     ca: Annotated[
         Path | None, typer.Option(metavar="FILE.pem", help="Root certificate(s) to trust, as for `tagonode build`.")
+    ] = None,
+    fleet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RESULT.csv",
+            help="Tokens of several boards: the result file of `tagonode provision --csv`, by serial number.",
+        ),
     ] = None,
     wait: Annotated[
         float | None,
@@ -240,7 +245,7 @@ def deploy(
     if bool(port) == all_ports:
         _wrong_use("give --port PORT, or --all-ports for every board on USB")
     try:
-        status = run(config, port or [], all_ports, ca, wait, json)
+        status = run(config, port or [], all_ports, ca, wait, json, fleet)
     except (BuildError, DeployError) as error:
         _fail(error)
     raise typer.Exit(status)

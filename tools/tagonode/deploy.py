@@ -8,10 +8,12 @@ first delivered reading waited for.
 
 import binascii
 import contextlib
+import csv
 import functools
 import hashlib
 import http.client
 import json
+import os
 import ssl
 import sys
 import threading
@@ -98,22 +100,44 @@ class Secrets:
         return "<secrets>"
 
 
-def find_secrets(path: Path) -> Secrets:
-    """From the environment, else from secrets.toml beside node.toml. Raises DeployError and ConfigError."""
-    file = path.parent / "secrets.toml"
+def find_secrets(path: Path, fleet: Path | None = None) -> Callable[[str], Secrets]:
+    """What a board of this serial number is given: from the environment, else from secrets.toml beside node.toml; its
+    token from `fleet`, the result file of provision --csv, if there is one. Raises DeployError and ConfigError."""
+    file = path.parent / config.SECRETS_FILE
+    tokens = None if fleet is None else _tokens(fleet)
     token = config.secret(config.ENV_TOKEN, path)
-    if not token:
+    if not token and tokens is None:
         raise DeployError(
             f"the node has no device token yet: run tagonode provision {path}, or write "
             f'token = "…" into {file}, or set {config.ENV_TOKEN}'
         )
-    password = config.secret(config.ENV_WIFI, path) or config.read_secrets(path).get("wifi_password")
-    if password is None:
+    password = config.secret(config.ENV_WIFI, path)
+    if password is None and config.ENV_WIFI not in os.environ:
         raise DeployError(
-            f'there is no Wi-Fi password: write wifi_password = "…" into {file} ("" for an open network), or set '
-            f"{config.ENV_WIFI}"
+            f'there is no Wi-Fi password: write wifi_password = "…" into {file}, or set {config.ENV_WIFI} '
+            "(to nothing for an open network)"
         )
-    return Secrets(token, str(password))
+
+    def of(serial: str) -> Secrets:
+        if tokens is None:
+            return Secrets(token or "", password or "")
+        if serial.lower() not in tokens:
+            raise DeployError(f"no line of {fleet} has the serial number {serial}, which this board has: provision it")
+        return Secrets(tokens[serial.lower()], password or "")
+
+    return of
+
+
+def _tokens(fleet: Path) -> dict[str, str]:
+    """{serial number: token} of a result file of provision --csv."""
+    try:
+        with open(fleet, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {row["serial"].lower(): row["token"] for row in rows if row["serial"] and row["token"]}
+    except OSError as error:
+        raise DeployError(f"--fleet {fleet}: {error.strerror}: name the result file of provision --csv") from None
+    except (KeyError, AttributeError, UnicodeDecodeError, csv.Error):
+        raise DeployError(f"--fleet {fleet} is no result file of provision --csv: name that") from None
 
 
 # ---- on the board
@@ -519,20 +543,24 @@ def deploy(
     ca: Path | None = None,
     wait: float | None = None,
     as_json: bool = False,
+    fleet: Path | None = None,
 ) -> int:
     """Deploy a node.toml to boards; returns 0 when all of them deliver, else 1.
 
     Raises ConfigError, BuildError and DeployError when it cannot start.
     """
-    secrets = find_secrets(path)
+    secrets = find_secrets(path, fleet)
     made = build.make(path, ca)
     if all_ports:
         ports = port.on_usb()
     if not ports:
         raise DeployError("no board is found on USB: plug them in, with cables that carry data")
     settings = made.node.device_settings("", "", build.built_at())
-    job = Job(made, lambda serial: secrets, patience_s(settings) if wait is None else wait)
+    job = Job(made, secrets, patience_s(settings) if wait is None else wait)
     console = Console(stderr=as_json)
+    if len(ports) > 1 and fleet is None:
+        text = "these boards share one token, and so are one device at TagoIO: --fleet gives each its own"
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
     outcomes = run_all(job, ports, console)
     for outcome in outcomes:
         _show(console, outcome)
