@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
 import certifi
@@ -51,8 +51,7 @@ class ImageError(Exception):
     """Why the image cannot be used, with the remedy."""
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A board that can be flashed: its chip, MicroPython's name for it, where on an ESP32's flash the image goes."""
 
     chip: str

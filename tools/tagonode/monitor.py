@@ -10,8 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotext
 import serial
@@ -35,23 +34,20 @@ _PLOT_LINES = 12
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "", "debug": "dim"}
 
 
-@dataclass(frozen=True)
-class Here:
+class Here(NamedTuple):
     """The port is open."""
 
     port: str
     again: bool
 
 
-@dataclass(frozen=True)
-class Gone:
+class Gone(NamedTuple):
     """The port is gone, or cannot be opened again yet."""
 
     why: str
 
 
-@dataclass(frozen=True)
-class Quiet:
+class Quiet(NamedTuple):
     """Nothing new for a moment. prompt: the board waits at its prompt, so that no program runs."""
 
     prompt: bool
