@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import re
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ import uuid
 
 import pytest
 from cloud_client import Client
-from harness import places
+from harness import commands, places
 from tagonode.cloud import LocalCloud, lan
 from tagonode.cloud.faults import KINDS, Fault
 from tagonode.cloud.page import recorder as recorder_module
@@ -746,3 +747,10 @@ def test_commands_to_paste_name_no_token(page, cloud):
     assert str(cloud.ca_file) in command
     assert cloud.token_file.read_text() == cloud.device_token
     assert cloud.token_file.stat().st_mode & 0o077 == 0
+
+
+def test_simulate_says_where_its_page_is():
+    command = [sys.executable, "-m", "tagonode.cli", "simulate", "--sample-every", "0.2", "--upload-every", "0.5"]
+    ended = commands.run(*command, "--samples", "2", "--json", timeout=60)
+    assert re.match(r"page  http://127\.0\.0\.1:\d+/page/$", ended.stderr.splitlines()[0])
+    assert (ended.returncode, json.loads(ended.stdout.splitlines()[-1])["samples"]) == (0, 2)

@@ -28,17 +28,32 @@ export const remove = (path) => call("DELETE", path);
 export const node = (id, rest = "") => `nodes/${encodeURIComponent(id)}${rest}`;
 export const csv = (id, query) => `${BASE}${node(id, "/data.csv")}?${new URLSearchParams(query)}`;
 
-/** Call `news(ids or null)` whenever nodes have news, `state("on" | "lost")` when the stream comes or goes. */
+/**
+ * Call `news(ids or null)` whenever nodes have news, `state("on" | "lost")` when the stream comes or goes. Only while the
+ * page is looked at: a browser has six connections to a server, for all its tabs together.
+ */
 export function listen(news, state) {
-  const source = new EventSource(BASE + "events");
-  source.onopen = () => state("on");
-  source.onmessage = (event) => news(JSON.parse(event.data).nodes);
-  source.onerror = () => {
-    state("lost");
-    if (source.readyState === EventSource.CLOSED) {
-      // refused: it does not try again by itself
-      setTimeout(() => listen(news, state), 2000);
-      source.close();
-    }
-  };
+  let source = null;
+  function open() {
+    if (source || document.hidden) return;
+    source = new EventSource(BASE + "events");
+    source.onopen = () => state("on");
+    source.onmessage = (event) => news(JSON.parse(event.data).nodes);
+    source.onerror = () => {
+      state("lost");
+      if (source?.readyState === EventSource.CLOSED) {
+        // refused: it does not try again by itself
+        close();
+        setTimeout(open, 2000);
+      }
+    };
+  }
+  function close() {
+    source?.close();
+    source = null;
+  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  open();
 }
