@@ -7,7 +7,7 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision test-js conformance faults test-drivers deps-browser help
+.PHONY: install run test check bench campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision test-js conformance faults scenarios watchdog test-drivers deps-browser help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
@@ -19,6 +19,8 @@ help:
 	@echo "make campaign-deploy     tagonode deploy killed at 50 random moments             ARGS=\"--seed 1\""
 	@echo "make campaign-herd       200 nodes share one rate limit: when their requests come, as a histogram"
 	@echo "make faults   every fault of network and server against a virtual board, as a table    ARGS=\"handshake\""
+	@echo "make scenarios           days and nights in the field, in virtual time, as a table               ARGS=\"-k clock\""
+	@echo "make watchdog            for how long the watchdog is unfed at most, in every scenario and every fault"
 	@echo "make campaign-network    500 rounds of each class of these faults: no leak, no loss     ROUNDS=50"
 	@echo "make campaign-provision  500 nodes from CSV, killed and interrupted, with rate limits and lost answers"
 	@echo "make test-js   the official JavaScript SDK (npm) against the local TagoIO; needs Node"
@@ -67,6 +69,13 @@ campaign-deploy: install
 
 campaign-herd: install
 	$(BIN)/python host_tests/campaigns/herd.py $(ARGS)
+
+scenarios: install
+	$(BIN)/python host_tests/scenarios.py $(ARGS)
+
+watchdog: install
+	$(BIN)/python host_tests/scenarios.py
+	$(BIN)/python host_tests/faults.py
 
 faults: install
 	$(BIN)/python host_tests/faults.py $(ARGS)

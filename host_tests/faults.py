@@ -38,7 +38,7 @@ from harness.guest.steps import (
     wrong_id,
 )
 from harness.network import SERVE, encode
-from hostile.rig import TOKEN, BoardError, Outcome, Rig, prepare
+from hostile.rig import TOKEN, WATCHDOG_S, BoardError, Outcome, Rig, prepare
 from hostile.server import DEAF, NOBODY, STRANGER, Answer, Fault, Hostile
 from hostile.tagoio import failure, sequence_of, success
 
@@ -770,7 +770,8 @@ def chosen(wanted: list[str]) -> list[tuple[str, list[Fault]]]:
 
 
 def table(outcomes: list[tuple[str, Outcome]]) -> Table:
-    shown = Table("class", "fault", "verdicts", *_numbers("requests", "lost", "twice", "longest gap, ms", "s"), "ok")
+    numbers = _numbers("requests", "lost", "twice", "longest gap, ms", "unfed, ms", "s")
+    shown = Table("class", "fault", "verdicts", *numbers, "ok")
     before = ""
     for kind, outcome in outcomes:
         shown.add_row(
@@ -781,6 +782,7 @@ def table(outcomes: list[tuple[str, Outcome]]) -> Table:
             str(outcome.lost),
             str(outcome.twice),
             f"{outcome.gap * 1000:.0f}",
+            f"{outcome.unfed * 1000:.0f}",
             f"{outcome.seconds:.1f}",
             "[green]ok[/]" if outcome.ok else "[red]NO[/]",
         )
@@ -825,7 +827,9 @@ def main(wanted: list[str]) -> int:
     harm = [outcome for _, outcome in rows if not outcome.ok]
     for outcome in harm:
         console.print(str(outcome), markup=False, highlight=False)
+    unfed = max(outcome.unfed for _, outcome in rows)
     print(f"faults: {total} played, {len(harm)} did harm, {time.monotonic() - started:.0f} s")
+    print(f"the watchdog was unfed for {unfed * 1000:.0f} ms at most, of {WATCHDOG_S * 1000:.0f}")
     return 1 if harm else 0
 
 

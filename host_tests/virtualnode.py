@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hostile.rig import WATCHDOG_S
 from tagonode import build, config, places
 from tagonode.cloud.ntp import NtpServer
 from tagonode.cloud.server import LocalCloud
@@ -33,7 +34,6 @@ from tagonode.virtual.wiring import build_hardware
 
 WIFI_PASSWORD = "correct horse battery 9"
 HOST = "localhost"
-WATCHDOG_S = 8.388  # of a Pico W
 FIGURES = "TAGONODE_FIGURES"  # names a file to which each node adds a line of what came of it
 _BUILT_BEFORE_S = 3600
 _MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None

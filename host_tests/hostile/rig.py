@@ -42,6 +42,7 @@ SETTINGS: dict[str, Any] = {
     "sensors": [{"driver": "battery", "bus": "battery"}, {"driver": "rssi", "bus": "wifi"}],
 }
 _RACES = 3
+WATCHDOG_S = 8.388  # of a Pico W
 _BUSY_S = 0.02  # of waiting for a processor: from then on one may come too late
 _ROW_S = 30  # how long each part of a fault may take before it is called endless
 # a disk that is busy elsewhere would hold up the board's flash, and with it the sampling
@@ -59,7 +60,8 @@ class BoardError(Exception):
 
 @dataclass
 class Outcome:
-    """What a fault did. gap: longest time between two samples, s; seconds: all of it; problems: [] when all is well."""
+    """What a fault did. gap: longest time between two samples, s; unfed: the watchdog, s; seconds: all of it; problems:
+    [] when all is well."""
 
     fault: Fault
     verdicts: list[str] = field(default_factory=list)
@@ -67,6 +69,7 @@ class Outcome:
     lost: int = 0
     twice: int = 0
     gap: float = 0.0
+    unfed: float = 0.0
     seconds: float = 0.0
     late: bool = False  # the machine was busy elsewhere, which cost a deadline
     races: int = 0  # problems that come of a request and a close which cross each other
@@ -299,6 +302,7 @@ class Rig:
             before = dict(self.state)
         self.server.tagoio.complaints.clear()
         started = time.monotonic()
+        self.board.hardware.longest_unfed_s = 0.0
         self.server.begin(fault)
         problem = self._let_it_happen(fault, outcome)
         met = self.server.met
@@ -314,6 +318,9 @@ class Rig:
             last = self._samples()
         outcome.seconds = time.monotonic() - started
         outcome.requests = len(self.server.requests)
+        outcome.unfed = self.board.hardware.longest_unfed_s
+        if outcome.unfed > WATCHDOG_S:
+            outcome.problems.append(f"the watchdog was not fed for {outcome.unfed:.3f} s")
         self._look(outcome, last, before)
         self._checked = last
         with self._news:
