@@ -58,6 +58,7 @@ _DRAWN = (
     ("time_late", "time, delayed ACKs"),
     ("instructions", "CPU instructions"),
 )
+_LEGEND = ("POST a sample", "POST 20 samples", "file + POST a sample", "expert's script", "TagoNode")
 _COLOURS = ("#9aa5b1", "#7b8794", "#c99a5b", "#5b8def", "#1f9d6b")
 
 
@@ -88,6 +89,7 @@ def drawing(figures: dict[str, dict[str, Any]]) -> bytes:
         major_label_font_size=15,
         legend_font_size=15,
         title_font_size=18,
+        opacity=".9",
     )
     chart = pygal.Bar(
         style=style,
@@ -99,15 +101,17 @@ def drawing(figures: dict[str, dict[str, Any]]) -> bytes:
         legend_at_bottom=True,
         legend_at_bottom_columns=5,
         truncate_legend=-1,
+        truncate_label=-1,
+        y_labels=(0.1, 1, 10, 100, 1000),
+        range=(0.1, 1000),
         margin=12,
         title="What the same readings cost, as a multiple of TagoNode's (logarithmic)",
     )
     node = figures["tagonode"]
     drawn = [(key, title) for key, title in _DRAWN if node[key]]
     chart.x_labels = [title for _, title in drawn]
-    for name, title in TITLES.items():
-        bars = [round(figures[name][key] / node[key], 3) for key, _ in drawn]
-        chart.add(re.sub("[`*]", "", title), bars)
+    for name, title in zip(TITLES, _LEGEND, strict=True):
+        chart.add(title, [round(figures[name][key] / node[key], 3) for key, _ in drawn])
     # pygal writes the day into a comment
     return re.sub(rb"<!--.*?-->", b"", chart.render(), flags=re.DOTALL) + b"\n"
 
