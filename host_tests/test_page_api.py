@@ -301,6 +301,12 @@ def test_a_node_in_the_fleet(page, device, clock):
     assert node["queue"]["value"] == 7
     assert node["version"]["value"] == "0.1.0"
     assert node["records"] == 14
+    client.post([{"variable": "event", "value": "started by reset: TagoNode 0.2.0 on pico_w, MicroPython 1.28.0"}])
+    client.post(sample(NOW + 40, x=1))
+    client.post([{"variable": "event", "value": "TagoNode says something else", "time": (NOW + 45) * 1000}])
+    clock["s"] += 1
+    client.post(sample(NOW + 46, x=2))
+    assert page.node(client_name(page, identity))["version"]["value"] == "0.2.0"
     clock["s"] = NOW + 3600
     node = page.node(client_name(page, identity))
     assert node["state"] == "silent"
@@ -348,9 +354,14 @@ ALARMS = [
     ({"state_of_charge": _value(12, "%")}, None, "", ["Battery is low: 12 %"]),
     ({"battery": _value("flat")}, None, "", []),
     ({"rssi": _value(-86, "dBm")}, None, "", ["Weak signal: -86 dBm"]),
-    ({"event": _value("reboot")}, None, "", ["event: reboot"]),
+    ({"event": _value("started by power on")}, None, "", []),
+    ({"crash": _value("OSError: 5")}, None, "", ["crash: OSError: 5"]),
+    ({"dropped": _value(12)}, None, "", ["12 readings dropped: its queue was full"]),
+    ({"quarantined": _value(0)}, None, "", []),
+    ({"clock_state": _value(0)}, None, "", ["It does not know the time yet"]),
+    ({"clock_state": _value(2)}, None, "", []),
     ({"alarm": _value(False)}, None, "", []),
-    ({"event": _value("old", age=90_000)}, None, "", []),
+    ({"crash": _value("old", age=90_000)}, None, "", []),
     ({}, _exchange(429), "", ["Its last request was answered 429 (POST /data)"]),
     ({}, _exchange(None), "", ["Its last request got no answer (POST /data)"]),
     ({}, _exchange(200), "500, server error", ["Fault switched on: 500, server error"]),
@@ -409,9 +420,14 @@ def test_a_long_series_is_gathered_with_its_extremes(page, device):
 def test_a_gap_is_what_is_longer_than_usual(page, device):
     identity, _, client = device
     client.post([r for i in range(60) if not 20 <= i < 40 for r in sample(NOW - 600 + 10 * i, temperature=i)])
+    client.post([r for i in range(6) for r in sample(NOW - 600 + 100 * i, uptime=i)])
+    _, by_name = page.series(identity)
+    assert 20_000 < by_name["temperature"]["gap"] < 200_000
+    assert 200_000 < by_name["uptime"]["gap"] < 2_000_000  # each by its own habit
     found, _ = page.series(identity)
-    assert found["sample"] == 10_000
-    assert 20_000 < found["gap"] < 200_000
+    client.post(sample(NOW, temperature=1))
+    _, by_name = page.series(identity, f"range=1h&after={found['last']}")
+    assert by_name["temperature"]["gap"] == 35_000
 
 
 def test_csv(page, device):

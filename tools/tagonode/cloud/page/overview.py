@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import queue
+import re
 import sqlite3
 import statistics
 import threading
@@ -35,7 +36,8 @@ ROLES = {
     "battery": ("battery", "battery_voltage", "state_of_charge", "vsys"),
     "version": ("firmware", "firmware_version", "version"),
 }
-ALARM_VARIABLES = ("alarm", "alarms", "event", "events", "crash")
+ALARM_VARIABLES = ("alarm", "crash")
+_STARTED = re.compile(r"\bTagoNode (\S+) on\b")  # in the event with which a node tells that it has started
 LOW = {"V": 3.3, "%": 20.0}  # battery
 WEAK_DBM = -85
 AHEAD_MS = 120_000  # a sample's time may lie so far in the future
@@ -98,6 +100,7 @@ class Overview:
         self._counts: dict[int, int] = {}
         self._counted = (0, 0.0)  # up to which record, when
         self._habits: dict[int, tuple[Any, Habits]] = {}
+        self._versions: dict[int, tuple[Any, dict[str, Any] | None]] = {}
 
     def close(self) -> None:
         """Close every connection that is not in use; those in use are closed after it."""
@@ -191,6 +194,22 @@ class Overview:
         self._habits[node.number] = node.last_input, habits
         return habits
 
+    def version(self, node: Node) -> dict[str, Any] | None:
+        """{value, unit, time} of the firmware that a node said it started with; None when it has not."""
+        known = self._versions.get(node.number)
+        if known and known[0] == node.last_input:
+            return known[1]
+        with self._db() as db:
+            row = db.execute(
+                "SELECT value, time FROM data WHERE device = ? AND variable = 'event' AND value LIKE 'started by %' "
+                "ORDER BY time DESC, number DESC LIMIT 1",
+                (node.number,),
+            ).fetchone()
+        found = _STARTED.search(row[0]) if row and isinstance(row[0], str) else None
+        version = {"value": found[1], "unit": None, "time": row[1]} if found else None
+        self._versions[node.number] = node.last_input, version
+        return version
+
     # -- series --------------------------------------------------------------------------------------------
 
     def series(
@@ -198,12 +217,11 @@ class Overview:
     ) -> dict[str, Any]:
         """Numbers of each variable from `start` to `end` (Unix ms) by their time, or by when they `arrived`; in order.
 
-        `{"last": number of the newest record, "first": time of the node's oldest, "gap": ms without a sample that are
-        a gap, "variables": [{name, unit, raw, t, v, a, lo, hi}]}`: `a` is when it arrived; of many points lowest, mean
-        and highest of each interval.
+        `{"last": number of the newest record, "first": time of the node's oldest, "variables": [{name, unit, raw, gap,
+        t, v, a, lo, hi}]}`: `a` is when it arrived, `gap` ms without a reading that are one; of many points lowest,
+        mean and highest of each interval.
         With `after` only records that came after that number, always point by point.
         """
-        habits = self.habits(node)
         with self._db() as db:
             (last,) = db.execute("SELECT coalesce(max(number), 0) FROM data").fetchone()
             (first,) = db.execute("SELECT min(time) FROM data WHERE device = ?", (node.number,)).fetchone()
@@ -211,15 +229,16 @@ class Overview:
                 found = self._new_points(db, node, (start, end), (after, last), arrived)
             else:
                 found = [self._points(db, node, variable, (start, end), arrived) for variable in self._units(db, node)]
-        gathered = any(not one["raw"] for one in found)
-        gap = (habits.sample_ms or 0) * GAP
-        return {
-            "last": last,
-            "first": first,
-            "gap": max(gap, 3 * _width((start, end)) if gathered else 0),
-            "sample": habits.sample_ms,
-            "variables": [one for one in found if one["t"] or after is None],
-        }
+            for one in found:
+                one["gap"] = max(self._gap(db, node, one["name"]), 0 if one["raw"] else 3 * _width((start, end)))
+        return {"last": last, "first": first, "variables": [one for one in found if one["t"]]}
+
+    @staticmethod
+    def _gap(db: sqlite3.Connection, node: Node, name: str) -> float:
+        rows = db.execute(
+            "SELECT time FROM data WHERE device = ? AND variable = ? ORDER BY time DESC LIMIT 40", (node.number, name)
+        )
+        return (_rhythm(sorted({at for (at,) in rows})) or 0) * GAP
 
     def _units(self, db: sqlite3.Connection, node: Node) -> list[tuple[str, str | None]]:
         rows = db.execute(_LATEST, {"device": node.number, "most": VARIABLES}).fetchall()

@@ -145,6 +145,7 @@ class Recorder:
         nth = connection.requests if connection else 1
         up, down = _Body(), _Body()
         answer: dict[str, Any] = {}
+        taken = False
 
         async def hearing() -> Any:
             message = await receive()
@@ -190,7 +191,6 @@ class Recorder:
             )
             self._keep(exchange)
 
-        taken = False
         try:
             await app(scope, hearing, saying)
         finally:

@@ -129,6 +129,7 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
             "records": counts.get(node.number, 0),
             "unread": unread.get(node.number, 0),
             **{name: state.role(name, latest) for name in state.ROLES},
+            "version": state.role("version", latest) or (overview.version(node) if node.last_input else None),
             "latest": {name: {k: one[k] for k in ("value", "unit", "time")} for name, one in latest.items()},
             "alarms": state.alarms(node, habits, latest, last, str(fault) if fault else "", now),
         }

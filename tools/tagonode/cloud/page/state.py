@@ -9,6 +9,11 @@ from tagonode.cloud.page.recorder import Exchange
 
 FIRST_WAIT_MS = 330_000  # until the second upload comes: five minutes is a node's default
 SLACK_MS = 15_000
+COUNTED = {
+    "dropped": "readings dropped: its queue was full",
+    "quarantined": "readings quarantined: TagoIO refuses them",
+}
+CLOCK_UNKNOWN = 0
 NEWS_MS = 86_400_000  # a reading that is an alarm is shown for a day
 
 
@@ -66,6 +71,13 @@ def alarms(
         found.append(("warn", f"Weak signal: {rssi['value']} dBm"))
     if habits.last_sample and habits.last_sample > now + AHEAD_MS:
         found.append(("warn", "Its clock is ahead: samples lie in the future"))
+    for variable, words in COUNTED.items():
+        one = latest.get(variable)
+        if one and isinstance(one["value"], int | float) and one["value"] > 0:
+            found.append(("warn", f"{one['value']:g} {words}"))
+    clock = latest.get("clock_state")
+    if clock and clock["value"] == CLOCK_UNKNOWN:
+        found.append(("warn", "It does not know the time yet"))
     for variable in ALARM_VARIABLES:
         one = latest.get(variable)
         if one and now - one["time"] < NEWS_MS and one["value"] not in (None, False, 0, ""):

@@ -6,7 +6,8 @@ import { Plot } from "./plot.js";
 
 const SPANS = { "1h": ["1 h", 3_600_000], "24h": ["24 h", 86_400_000], "7d": ["7 d", 604_800_000] };
 const FIRST = ["temperature", "humidity", "pressure"];
-const LAST = ["battery", "rssi"]; // what comes after that which the node is there for
+// how the node itself is comes after what it is there for
+const LAST = ["battery", "rssi", "queue_depth", "chip_temperature", "heap_min", "uptime", "restarts", "reset_cause", "clock_state", "clock_drift", "dropped", "quarantined"];
 const RELOAD_MS = 15_000; // of gathered points; single ones are added as they come
 const NARROWEST_MS = 5_000;
 const YOUNG_MS = 60_000; // a node that is new fills the chart with what it has, from this on
@@ -16,7 +17,7 @@ const DELAY = "Delay";
 function delayOf(series) {
   const longest = series.reduce((best, one) => (one.t.length > (best?.t.length ?? 0) ? one : best), null);
   if (!longest) return [];
-  return [{ name: DELAY, unit: "s", raw: longest.raw, t: longest.t, a: longest.a, v: longest.t.map((t, i) => (longest.a[i] - t) / 1000) }];
+  return [{ name: DELAY, unit: "s", raw: longest.raw, gap: longest.gap, t: longest.t, a: longest.a, v: longest.t.map((t, i) => (longest.a[i] - t) / 1000) }];
 }
 
 function merge(old, fresh, by) {
@@ -26,6 +27,7 @@ function merge(old, fresh, by) {
       old.push(one);
       continue;
     }
+    known.gap = one.gap;
     for (let i = 0; i < one.t.length; i++) {
       let at = known.t.length;
       while (at > 0 && known[by][at - 1] > one[by][i]) at--;
@@ -146,7 +148,6 @@ export async function open(panel, id, data) {
     merge(found.variables, fresh.variables, axis === "time" ? "t" : "a");
     found.last = fresh.last;
     found.first = fresh.first;
-    found.gap = Math.max(fresh.gap, 0);
     trim(found.variables, now() - SPANS[span][1], axis === "time" ? "t" : "a");
     draw(false);
   }
@@ -168,7 +169,7 @@ export async function open(panel, id, data) {
       if (!cards.has(one.name)) cards.set(one.name, makeCard(one));
       const card = cards.get(one.name);
       if (grid.children[all.indexOf(one)] !== card.element) grid.insertBefore(card.element, grid.children[all.indexOf(one)] ?? null);
-      card.show(one, { from, to, gap: found.gap, axis, whole });
+      card.show(one, { from, to, axis, whole });
     }
     reset.disabled = !zoom;
     const points = series.reduce((sum, one) => sum + one.t.length, 0);

@@ -10,7 +10,8 @@ export const STATES = {
   never: ["dim", "Waiting", "Nothing has come yet"],
   off: ["note", "Disabled", "Its requests are answered 403"],
 };
-const HEALTH = "not reported: it comes with a node's health readings";
+export const STARTED = "not reported: a node says it when it starts, while [health] is on in node.toml";
+const HEALTH = "not reported: it comes with a node's health readings, [health] in node.toml";
 
 export function pill(state) {
   const [kind, text, why] = STATES[state];
@@ -38,10 +39,11 @@ export function signal(rssi) {
 
 const FIRST = ["temperature", "humidity", "pressure"];
 const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
-const ROLES = new Set(["rssi", "battery", "queue_depth", "queue", "queued", "firmware", "firmware_version", "version"]);
+// these have columns of their own, or belong to the node's page
+const ROLES = new Set(["rssi", "battery", "queue_depth", "queue", "queued", "uptime", "reset_cause", "restarts", "heap_min", "dropped", "quarantined", "clock_state", "clock_drift", "chip_temperature"]);
 
 function values(latest) {
-  const shown = Object.entries(latest).filter(([name, one]) => !ROLES.has(name) && typeof one.value === "number");
+  const shown = Object.entries(latest).filter(([name, one]) => !ROLES.has(name) && !name.startsWith("failed_") && typeof one.value === "number");
   if (!shown.length) return none("no numbers yet");
   const chips = shown
     .sort(([a], [b]) => rank(a) - rank(b))
@@ -57,7 +59,7 @@ const COLUMNS = [
   ["Queue", (n) => figure(n.queue), "num"],
   ["Signal", (n) => signal(n.rssi)],
   ["Battery", (n) => figure(n.battery, 'not reported: add a sensor with driver = "battery"'), "num"],
-  ["Version", (n) => figure(n.version)],
+  ["Version", (n) => figure(n.version, STARTED)],
   ["Stored", (n) => count(n.records), "num"],
   ["Alarms", (n) => alarmList(n.alarms)],
 ];

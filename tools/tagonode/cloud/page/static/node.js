@@ -4,7 +4,7 @@ import { get, node as path } from "./api.js";
 import * as charts from "./charts.js";
 import { ago, count, duration, fill, h, keep, setNow } from "./dom.js";
 import * as faults from "./faults.js";
-import { alarmList, figure, pill, signal } from "./fleet.js";
+import { STARTED, alarmList, figure, pill, signal } from "./fleet.js";
 import * as parameters from "./parameters.js";
 import { inspector } from "./requests.js";
 
@@ -51,7 +51,7 @@ export async function open(main, [id, tab = ""]) {
       fact("Queue", figure(data.queue)),
       fact("Signal", signal(data.rssi)),
       fact("Battery", figure(data.battery, 'not reported: add a sensor with driver = "battery"')),
-      fact("Version", figure(data.version)),
+      fact("Version", figure(data.version, STARTED)),
       fact("Readings", count(data.records)),
     );
     keep(alarms, data.alarms.length ? alarmList(data.alarms) : "");

@@ -56,9 +56,9 @@ export class Plot {
   }
 
   /** Show a series; `whole`: other axes or colours than before. */
-  show(series, { from, to, gap, axis, whole }) {
+  show(series, { from, to, axis, whole }) {
     this.axis = axis;
-    this.arrange(series, gap);
+    this.arrange(series);
     this.edges = [from / 1000, to / 1000];
     if (whole && this.plot) {
       this.plot.destroy();
@@ -75,7 +75,8 @@ export class Plot {
   }
 
   /** Columns for uPlot: x, mean, lowest, highest; `from[i]`: which point of the series, null at an opened gap. */
-  arrange(series, gap) {
+  arrange(series) {
+    const gap = series.gap;
     const order = series.t.map((_, i) => i);
     const at = this.axis === "time" ? series.t : series.a;
     if (this.axis !== "time") order.sort((p, q) => at[p] - at[q] || p - q);
