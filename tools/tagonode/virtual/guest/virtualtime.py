@@ -10,6 +10,8 @@ MicroPython's task queue stamps new tasks with the PC's, which have to be in the
 
 import asyncio.core as core
 import builtins
+import select
+import socket
 import struct
 import sys
 from time import gmtime, localtime, mktime, ticks_add, ticks_diff  # noqa: F401 - given out
@@ -19,6 +21,7 @@ import machine
 import network
 
 _FIRST_MS = 10**12
+_STALL_US = 14000000
 
 _us = 0  # since the start
 _told = 0  # the host knows of this moment
@@ -102,6 +105,42 @@ def _someone():
     return task is not None and ticks_diff(task.ph_key, ticks_ms()) <= 0
 
 
+class _Module:
+    """A builtin module, some of whose names are other ones."""
+
+    def __init__(self, module, **names):
+        for name in dir(module):
+            setattr(self, name, getattr(module, name))
+        for name in names:
+            setattr(self, name, names[name])
+
+
+def _getaddrinfo(host, port, *more):
+    # whatever goes to the network comes by here, or by Poll: servers shall know what time it is
+    if _us != _told:
+        _tell(0)
+    if host.strip("0123456789."):
+        _pass(_STALL_US)  # as lwIP does where two name servers are silent
+        raise OSError(-2)
+    return socket.getaddrinfo(host, port, *more)
+
+
+class Poll:
+    """In the place of select.poll."""
+
+    def __init__(self):
+        poll = select.poll()
+        self.register = poll.register
+        self.modify = poll.modify
+        self.unregister = poll.unregister
+        self._poll = poll.poll
+
+    def poll(self, ms=-1):
+        if _us != _told:
+            _tell(0)
+        return self._poll(ms)
+
+
 class WDT:
     """In the place of machine's."""
 
@@ -159,6 +198,8 @@ def sleep(seconds):
 def start():
     """Take the place of time, before anybody else asks for it."""
     sys.modules["time"] = sys.modules["virtualtime"]
+    sys.modules["socket"] = _Module(socket, getaddrinfo=_getaddrinfo)
+    sys.modules["select"] = _Module(select, poll=Poll)
     core.ticks = ticks_ms
     core.IOQueue.wait_io_event = wait_io_event
     builtins.print = _say
