@@ -61,7 +61,10 @@ def _notes(checked: config.NodeConfig, figures: _Figures | None) -> Iterator[Pro
     """What is allowed and should be known."""
 
     def note(location: tuple, text: str) -> Problem:
-        return Problem(checked.origin, line_of(checked.lines or {}, location), shown(location), text)
+        lines = checked.lines or {}
+        # of a section that is not there, no line says anything
+        line = line_of(lines, location) if location[:1] in lines else None
+        return Problem(checked.origin, line, shown(location), text)
 
     for location, text in rules.notes(checked.model):
         yield note(location, text)
