@@ -14,7 +14,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _STRINGS = re.compile(r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\])*"|\'[^\']*\'', re.DOTALL)
 _SPACE = re.compile(r"[ \t]*")
 _BETWEEN = re.compile(r"(?:\s|#[^\n]*)*")  # white space, line ends and comments
-_REST = re.compile(r"[^,\]}#\n]*")  # of a number, a date or a truth value
+_REST = re.compile(r"[^,\]}#\n]+")  # of a number, a date or a truth value
 
 
 def lines_of(text: str) -> dict[Location, int]:
