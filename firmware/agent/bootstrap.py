@@ -13,24 +13,16 @@ from tagoio import verdicts
 
 _PORT = 80
 _PATIENCE_MS = 10000
+_TURN_MS = 240000
 
 
 async def ask(pulse, clock, session, host: str, resolver, plain: str, log) -> bool:
     """Set the clock by the Date of `session`'s server, called `host`. plain: whom to ask for an estimate, "name" or
     "name:port". True when the clock is set."""
-    owner = session.progress
-    session.progress = pulse.beat  # the uplink, whose session it is, may have promised something else meanwhile
-    try:
-        return await _ask(pulse, clock, session, host, resolver, plain, log)
-    finally:
-        session.progress = owner
-
-
-async def _ask(pulse, clock, session, host, resolver, plain, log):
     for estimated in (False, True):
-        pulse.beat(90000)
+        pulse.beat(_TURN_MS)  # an upload may come first
         try:
-            clock.set(*await date.ask(session, host), clock.BY_DATE)
+            clock.set(*await date.ask(session, host, pulse.beat), clock.BY_DATE)
             log.info("clock", "set by the Date of " + host)
             return True
         except SessionError as error:
@@ -54,8 +46,7 @@ async def _ask(pulse, clock, session, host, resolver, plain, log):
 async def _estimate(pulse, clock, resolver, plain):
     name, port = endpoint(plain, _PORT)
     session = Session(name, port, None, resolver, Deadlines(_PATIENCE_MS))
-    pulse.beat(_PATIENCE_MS * 4)
     try:
-        clock.estimate(*await date.ask(session, name if port == _PORT else plain))
+        clock.estimate(*await date.ask(session, name if port == _PORT else plain, pulse.beat))
     finally:
         session.close()

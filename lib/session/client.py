@@ -121,17 +121,22 @@ class Session:
                 except OSError:
                     pass  # the peer was faster; the descriptor is free either way
 
-    async def request(self, head: bytes, body, response):
+    async def request(self, head: bytes, body, response, progress=None):
         """Send `head`, then `body`; read the answer into `response` (an http1.Response, begun), return that.
 
         head: all bytes of the request head; body: None, or an iterable of bytes-like pieces of at most 4096
         bytes, each sent before the next is asked for. The connection is kept when the answer allows it. A
         refusal (status 400 and above) counts even when it comes before the whole request was sent. A second call
-        waits until the first has ended.
+        waits until the first has ended. progress: in the place of the session's, for this request alone.
         Raises SessionError, and what `body` raises as it is.
         """
         async with self._lock:
-            return await self._request(head, body, response)
+            owner = self.progress
+            self.progress = progress or owner
+            try:
+                return await self._request(head, body, response)
+            finally:
+                self.progress = owner
 
     async def _request(self, head, body, response):
         self._stage = "send"

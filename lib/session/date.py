@@ -31,15 +31,15 @@ def parse(text: str) -> int:
     return days * 86400 + hour * 3600 + minute * 60 + second
 
 
-async def ask(session, host: str) -> tuple:
+async def ask(session, host: str, progress=None) -> tuple:
     """(unix ms, the ticks at which it held), half a second of the truth or so, from the server that `session` leads to.
 
-    Nothing is sent but the question. host: as its Host header has it. Raises SessionError, ValueError for an answer
+    Nothing is sent but the question. host: as its Host header has it; progress: as in Session.request. Raises SessionError, ValueError for an answer
     without a date, LocalProtocolError for a host that can be none.
     """
     response = http1.Response(bytearray(1), 1 << 20)
     response.begin("HEAD")
-    await session.request(http1.encode_head("HEAD", "/", host), None, response)
+    await session.request(http1.encode_head("HEAD", "/", host), None, response, progress)
     ticks = ticks_ms()
     # it is cut off to the second
     return parse(response.header("date") or "") * 1000 + 500, ticks
