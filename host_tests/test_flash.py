@@ -420,7 +420,7 @@ def test_erasing_a_pico_without_picotool(tmp_path, monkeypatch):
     (tmp_path / "x.uf2").write_bytes(make("pico_w"))
     with (
         pico(tmp_path / "drive", "pico_w", monkeypatch) as arrived,
-        pytest.raises(FlashError, match="--erase needs picotool for a Pico: install it, or .* mpremote connect PORT rm -r :$"),
+        pytest.raises(FlashError, match="--erase needs picotool for a Pico: install it, or .* connect PORT rm -r :$"),
     ):
         flash.flash(Options(drive=tmp_path / "drive", image=str(tmp_path / "x.uf2"), erase=True, yes=True))
     assert not arrived
@@ -471,6 +471,18 @@ def test_a_pico_that_does_not(name, image, words, tmp_path, monkeypatch):
         monkeypatch.setattr(flash, "_drives", lambda: [flash.Place("drive", "x", "RP2040", False)])
     with pytest.raises((FlashError, ImageError), match=words):
         flash.flash(Options(port="/dev/ttyACM7", board="pico_w", image=str(tmp_path / "x.uf2"), yes=True))
+
+
+def test_a_pico_on_which_no_micropython_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(port, "_PROMPT_S", 0.1)
+    (tmp_path / "x.uf2").write_bytes(make("pico_w"))
+    ours, line = pty.openpty()
+    try:
+        with pytest.raises(FlashError, match="no MicroPython answers at .*: hold the board's BOOTSEL .*--port out"):
+            flash.flash(Options(port=os.ttyname(line), board="pico_w", image=str(tmp_path / "x.uf2"), yes=True))
+    finally:
+        os.close(ours)
+        os.close(line)
 
 
 # ---- the real esptool
@@ -710,9 +722,6 @@ def test_it_asks_when_the_image_does_not_say_what_it_is(tmp_path, monkeypatch):
 
 
 def test_the_commands_own_words(tmp_path):
-    ours, line = pty.openpty()
-    os.close(ours)
-    os.close(line)
     (tmp_path / "x.uf2").write_bytes(make("pico_w"))
     (tmp_path / "INFO_UF2.TXT").write_text(INFO["pico2_w"])
     done = run("--drive", tmp_path, "--image", tmp_path / "x.uf2")

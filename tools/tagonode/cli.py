@@ -7,8 +7,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from tagonode import places
-from tagonode.build import BuildError
-from tagonode.config import ConfigError
 
 app = typer.Typer(
     help="Sensor nodes for TagoIO: try them on this PC, build them, put them on boards.",
@@ -81,6 +79,7 @@ def build(
 
     Asks the server for its certificates, unless --ca names them. Exit status: 0 built, 1 not, 2 wrong use.
     """
+    from tagonode.build import BuildError
     from tagonode.build import build as run
 
     try:
@@ -239,6 +238,7 @@ def deploy(
     queue stays; boot.py and main.py of another program are replaced.
     Exit status: 0 the board delivers, 1 it does not, 2 wrong use.
     """
+    from tagonode.build import BuildError
     from tagonode.deploy import DeployError
     from tagonode.deploy import deploy as run
 
@@ -470,19 +470,21 @@ def _wrong_use(text: str) -> None:
 
 def main() -> None:
     """Entry point: errors that name their remedy come out as plain lines, with exit status 2."""
-    from tagonode.simulate import SimulateError
-
     try:
         app()
-    except ConfigError as error:
-        for problem in error.problems:
-            sys.stderr.write(problem + "\n")
-        sys.exit(2)
-    except (SimulateError, BuildError) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
+    except Exception as error:
+        # only now: what these modules load takes longer than many a command
+        from tagonode.build import BuildError
+        from tagonode.config import ConfigError
+        from tagonode.simulate import SimulateError
+
+        if not isinstance(error, (BuildError, ConfigError, SimulateError)):
+            raise
+        problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+        sys.stderr.write("".join(f"{problem}\n" for problem in problems))
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -312,13 +312,19 @@ def _copy(image: Image, folder: Path, advance: Callable[[int], None]) -> None:
 
 def _to_bootloader(where: str) -> Place:
     """Have a Pico that runs MicroPython show its drive. Raises PortError, FlashError."""
-    with port.board_at(where) as transport:
-        name = str(transport.eval("__import__('os').uname()[4]"))
-        chip = next((chip for chip in _DRIVE_CHIPS.values() if chip in name), None)
-        if chip is None:
-            raise FlashError(f"the board at {where} is no Pico, but a {name}: correct --board or --port")
-        transport.exec_raw_no_follow("import machine; machine.bootloader()")
-        transport.in_raw_repl = False
+    try:
+        with port.board_at(where) as transport:
+            name = str(transport.eval("__import__('os').uname()[4]"))
+            chip = next((chip for chip in _DRIVE_CHIPS.values() if chip in name), None)
+            if chip is None:
+                raise FlashError(f"the board at {where} is no Pico, but a {name}: correct --board or --port")
+            transport.exec_raw_no_follow("import machine; machine.bootloader()")
+            transport.in_raw_repl = False
+    except port.NoPrompt:
+        raise FlashError(
+            f"no MicroPython answers at {where} that could show its drive: hold the board's BOOTSEL button while you "
+            "plug it in, and leave --port out"
+        ) from None
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
         for place in _drives() or _picotool():

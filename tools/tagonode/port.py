@@ -36,6 +36,10 @@ class PortError(Exception):
     """Why the board cannot be spoken to, with the remedy."""
 
 
+class NoPrompt(PortError):
+    """The port is there, and no MicroPython answers."""
+
+
 @contextlib.contextmanager
 def board_at(port: str) -> Iterator[SerialTransport]:
     """The board's raw prompt after a soft reset, which frees its heap and skips main.py. Raises PortError.
@@ -50,7 +54,7 @@ def board_at(port: str) -> Iterator[SerialTransport]:
         try:
             transport.enter_raw_repl(timeout_overall=_PROMPT_S)
         except TransportError:
-            raise PortError(
+            raise NoPrompt(
                 f"no MicroPython answers at {port}: press the board's reset button and try again; make sure that it is "
                 "this board's port, and that MicroPython is on the board (tagonode flash)"
             ) from None
