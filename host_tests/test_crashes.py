@@ -81,15 +81,15 @@ class Node(VirtualNode):
             assert self.token not in str(record["value"]) and WIFI_PASSWORD not in str(record["value"])
 
 
-def test_a_sensor_task_that_crashes_each_minute(record_property):
+def test_a_sensor_task_that_crashes_each_minute():
     """Two of three samples are taken, the crash is told once a day, the watchdog is fed."""
     with Node("raise Unspeakable if RSSI.reads % 3 == 0 else SystemError") as node:
-        node.run(hours=5)
+        node.run(hours=3)
         (crash,) = node.told("crash")
         assert crash.startswith('sampler failed: RuntimeError("this driver\'s errors cannot be told",);')
         assert "after start by power on" in crash and 'File "agent/sampler.py"' in crash
         restarts = node.told("restarts")
-        assert restarts == sorted(restarts) and restarts[-1] > 90
+        assert restarts == sorted(restarts) and restarts[-1] > 50
         assert node.boots == []  # a task is no reason for a reset
         samples = len(node.told("battery"))
         assert samples > 100
@@ -99,10 +99,10 @@ def test_a_sensor_task_that_crashes_each_minute(record_property):
         node.board.power_cut()
         kept = node.files()
         assert len(kept) == 2
-    record_property("figure", f"5 h: {restarts[-1]} crashes, {samples} samples, told once, unfed for {unfed:.1f} s")
+        node.figure(f"3 h: {restarts[-1]} crashes, {samples} samples, told once, unfed for {unfed:.1f} s")
 
 
-def test_a_task_that_blocks_for_ever(record_property):
+def test_a_task_that_blocks_for_ever():
     with Node("time.sleep(1000000)", broken=False) as node:
         node.run(hours=2)
         node.broken(True)
@@ -120,10 +120,10 @@ def test_a_task_that_blocks_for_ever(record_property):
         assert late < 5
         samples = node.state["samples"]
         assert 179 <= samples <= 181
-    record_property("figure", f"unfed for {unfed:.3f} s, record at TagoIO {late:.1f} s after, {samples} samples of 180")
+        node.figure(f"unfed for {unfed:.3f} s, record at TagoIO {late:.1f} s after, {samples} samples of 180")
 
 
-def test_ten_crashes_in_a_row_then_a_deployment(record_property):
+def test_ten_crashes_in_a_row_then_a_deployment():
     """Five bites make safe mode; after its hour the node tries again, and crashes again; a deployment mends it."""
     with Node("time.sleep(1000000)") as node:
         node.run(hours=0.5)
@@ -145,4 +145,4 @@ def test_ten_crashes_in_a_row_then_a_deployment(record_property):
         node.check()
         node.board.power_cut()
         assert "crashes" not in node.files("/")
-    record_property("figure", f"{len(node.boots)} resets, safe mode twice, {samples} samples in the hour after")
+        node.figure(f"{len(node.boots)} resets, safe mode twice, {samples} samples in the hour after")

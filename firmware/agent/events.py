@@ -107,6 +107,8 @@ class Events:
         record = {"variable": name.split(".")[1], "value": text, "group": "%s_e%d" % (self._tag, number)}
         if unix_ms:
             record["time"] = records.iso8601(unix_ms).decode()
+        else:
+            record["metadata"] = {"clock": "unknown"}  # as with readings: TagoIO's time is that of its arrival
         return records.to_json([record])
 
     async def send(self, pulse, uplink) -> None:

@@ -5,8 +5,6 @@ A variable that a sensor of the settings has already is left out, and so is what
 
 import gc
 
-from tagoio import records, verdicts
-
 # as the README's tables of reset causes have them
 CAUSES = ("", "power on", "reset", "watchdog", "deep sleep", "soft reset", "error")
 _ROWS = (
@@ -21,18 +19,8 @@ _ROWS = (
     ("clock_state", "", 0),
     ("clock_drift", "ppm", 1),
     ("chip_temperature", "°C", 1),
-)
-# each as failed_<verdict>, how many attempts since boot; no reading as long as there was none
-_VERDICTS = (
-    verdicts.UNAVAILABLE,
-    verdicts.AMBIGUOUS,
-    verdicts.THROTTLED,
-    verdicts.REJECTED,
-    verdicts.TOO_LARGE,
-    verdicts.DEVICE_REFUSES,
-    verdicts.UNAUTHORISED,
-    verdicts.UNTRUSTED,
-    verdicts.MISCONFIGURED,
+    ("upload_failures", "", 0),
+    ("failed_verdicts", "", 0),
 )
 
 
@@ -47,9 +35,8 @@ class Health:
         self.problem = ""
         self.ready = None
         self.node = None
-        rows = _ROWS + tuple([("failed_" + records.clean_variable(verdict), "", 0) for verdict in _VERDICTS])
-        self.channels = tuple([row for row in rows if row[0] not in taken])
-        self._left_out = [index for index in range(len(rows)) if rows[index][0] in taken]
+        self.channels = tuple([row for row in _ROWS if row[0] not in taken])
+        self._taken = tuple([row[0] in taken for row in _ROWS])
         self._least = None
 
     def start(self) -> int:
@@ -66,6 +53,7 @@ class Health:
         free = gc.mem_free()
         self._least = free if self._least is None else min(free, self._least)
         counters = node.spool.counters
+        failures = node.uplink.failures
         try:
             rssi = board.wifi().status("rssi") if node.link.up.is_set() else None
         except (OSError, ValueError, RuntimeError):
@@ -82,8 +70,7 @@ class Health:
             node.clock.state,
             getattr(node.clock, "drift", None),
             board.temperature(),
+            sum(failures.values()),
+            ", ".join(["%s %d" % (verdict, failures[verdict]) for verdict in sorted(failures)]) or None,
         ]
-        readings.extend([node.uplink.failures.get(verdict) for verdict in _VERDICTS])
-        for index in reversed(self._left_out):
-            readings.pop(index)
-        return readings
+        return [reading for reading, taken in zip(readings, self._taken) if not taken]

@@ -105,7 +105,7 @@ async def test_of_a_boot_that_never_knew_the_time_it_goes_without(tmp):
     rig.add("event", "early")
     rig.boot()
     (record,) = await rig.send()
-    assert "time" not in record
+    assert "time" not in record and record["metadata"] == {"clock": "unknown"}
 
 
 async def test_sixteen_wait_at_most_and_the_oldest_goes(tmp):

@@ -22,15 +22,8 @@ NAMES = [
     "clock_state",
     "clock_drift",
     "chip_temperature",
-    "failed_unavailable",
-    "failed_ambiguous",
-    "failed_throttled",
-    "failed_rejected",
-    "failed_too_large",
-    "failed_device_refuses",
-    "failed_unauthorised",
-    "failed_untrusted",
-    "failed_misconfigured",
+    "upload_failures",
+    "failed_verdicts",
 ]
 
 
@@ -112,8 +105,8 @@ def test_each_variable_says_what_it_is_called():
         "rssi": -67,
         "clock_state": 0,
         "chip_temperature": 41.5,
-        "failed_unavailable": 4,
-        "failed_too_large": 1,
+        "upload_failures": 5,
+        "failed_verdicts": "too large 1, unavailable 4",
     }
     node.clock.set(1767268800000, node.world.ticks_ms(), clock.SYNCED)
     assert read(made)["clock_state"] == clock.SYNCED
@@ -134,6 +127,8 @@ def test_what_cannot_be_told_is_no_reading():
     node.cause = "something that a new board says"
     said = read(health(node))
     assert (said["rssi"], said["chip_temperature"], said["reset_cause"]) == (None, None, 0)
+    node.uplink.failures = {}
+    assert (said["upload_failures"], read(health(node))["failed_verdicts"]) == (5, None)
     node.board.wlan.rssi = -70
     node.link.up.clear()
     assert read(health(node))["rssi"] is None
