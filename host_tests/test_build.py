@@ -186,14 +186,21 @@ def test_own_drivers_are_built_in(node, ca, tmp_path):
 # ---- the budget
 
 
-def test_over_budget_is_an_error_that_names_the_biggest(node, ca):
+def test_over_budget_is_an_error_that_names_the_biggest(node, ca, monkeypatch):
     made = build.make(node(), ca)
     assert made.resident < sum(size for _, size in made.modules)
-    made.check_budget(made.resident)
-    with pytest.raises(build.BuildError, match=r"leave\s+out a sensor") as caught:
-        made.check_budget(made.resident - 1)
+    made.check_budget()
+    monkeypatch.setattr(build, "WORK_KIB", build.HEAP_KIB["pico_w"] - (made.resident - 1) * build.HEAP_PER_BYTE / 1024)
+    with pytest.raises(build.BuildError, match="leave out a sensor") as caught:
+        made.check_budget()
     assert f"its modules have {made.resident:,} bytes" in str(caught.value)
     assert "the biggest are spool.queue" in str(caught.value) and "spool.opening" not in str(caught.value)
+
+
+def test_a_board_with_more_heap_bears_more(node, ca):
+    small, large = (build.make(node(NODE.replace("pico_w", name)), ca) for name in ("pico_w", "pico2_w"))
+    assert small.budget == 60 * 1024 and large.budget > 2 * small.budget
+    assert set(build.HEAP_KIB) == set(places.boards())
 
 
 def test_the_command_stops_over_budget(node, ca, tmp_path):
@@ -214,9 +221,18 @@ def test_the_command_stops_over_budget(node, ca, tmp_path):
 def test_what_it_says(node, ca, tmp_path):
     done = run(node(), "--out", tmp_path / "out", "--ca", ca)
     assert done.returncode == 0
-    for words in ("agent.uplink", "while it is used", "of what a board bears", "trusts ", "without secrets", "deploy"):
+    for words in ("agent.uplink", "while it is used", "of what a pico_w bears", "trusts ", "without secrets", "deploy"):
         assert words in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_it_says_when_little_heap_is_left(node, ca, tmp_path, capsys, monkeypatch):
+    path = node()
+    resident = build.make(path, ca).resident
+    for share, told in ((0.95, False), (0.97, True)):
+        monkeypatch.setattr(build, "WORK_KIB", build.HEAP_KIB["pico_w"] - resident / share * build.HEAP_PER_BYTE / 1024)
+        assert build.build(path, tmp_path / "out", ca) == 0
+        assert ("that is nearly all" in capsys.readouterr().out) == told
 
 
 def test_what_it_says_as_json(node, ca, tmp_path):
@@ -225,7 +241,7 @@ def test_what_it_says_as_json(node, ca, tmp_path):
     result = json.loads(line)
     assert result["modules"]["agent.app"] == len((tmp_path / "out/agent/app.mpy").read_bytes())
     assert result["bytes"] == sum(map(len, tree(tmp_path / "out").values()))
-    assert result["resident"] <= result["budget"] == build.BUDGET and len(result["roots"]) == 1
+    assert result["resident"] <= result["budget"] and len(result["roots"]) == 1
 
 
 def test_what_another_build_has_left_goes_and_nothing_else_is_touched(node, ca, tmp_path):

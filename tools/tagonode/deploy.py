@@ -400,7 +400,8 @@ def _seen_at_tagoio(made: build.Build, token: str) -> str | None:
     settings = made.node.device_settings("", "", build.built_at())
     if not made.trusted:
         return None
-    measured = {row[0] for sensor in settings["sensors"] for row in sensor["channels"]}
+    rows = [row for sensor in settings["sensors"] for row in sensor["channels"]]
+    measured = {row[0] for row in [*rows, *(each["channel"] for each in settings.get("derived", ()))]}
     context = ssl.create_default_context(cadata=b"".join(root.der for root in made.trusted))
     connection = http.client.HTTPSConnection(
         settings["tagoio.host"], settings["tagoio.port"], timeout=10, context=context

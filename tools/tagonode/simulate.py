@@ -22,7 +22,7 @@ from rich.live import Live
 from rich.table import Table
 
 from tagonode import build, config, places
-from tagonode.build import settings_files
+from tagonode.build import HEAP_KIB, settings_files
 from tagonode.cloud.ntp import NtpServer
 from tagonode.cloud.server import LocalCloud
 from tagonode.device import regions
@@ -34,11 +34,6 @@ from tagonode.virtual.relay import CountingRelay
 from tagonode.virtual.terminal import Terminal, TerminalError
 from tagonode.virtual.wiring import build_hardware
 
-# Heap of the wheel that stands for each board's. Objects are up to twice as large there as on a board, and its TLS is
-# not in it, so that these are less than the boards have. RP2040: 190 KiB (264 of RAM), 47 of them TLS's. RP2350: 256
-# KiB more RAM. esp32: the heap grows on demand; micropython.mem_info() after power-on shows some 60 KiB and room for
-# 108 (ESP32, 1.24), 136 (S3, C3) more, of which Wi-Fi takes some 50. virtual: as much as anyone wants.
-HEAP_KIB = {"pico_w": 192, "pico2_w": 448, "esp32": 192, "esp32s3": 192, "esp32c3": 192, "virtual": 1024}
 _RELAY_ADDRESS = "127.0.0.2"
 _PATIENCE_S = 30
 _COMPLAINT = re.compile(r"\d+\.\d+ (?:warning|error) (.*)")
