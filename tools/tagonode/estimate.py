@@ -287,7 +287,7 @@ def lines(load: Load, result: Estimates) -> list[tuple[str, str, str]]:
         connections = f" + {result.connections:,.0f} connections × {CONNECTION_BYTES:,}"
     a_thousand = result.erases_a_sample * result.samples / result.records * 1000
     return [
-        ("records a month", f"{result.records:,.0f}", at_most + readings),
+        ("records a month", f"{result.records:,.0f}", f"{at_most}{readings}; each is one data input of TagoIO's"),
         ("requests a month", requests, f"one every {shown_time(MONTH_S / result.requests)}, of {batch}, {body}"),
         (
             "rate limit",
@@ -310,8 +310,9 @@ def lines(load: Load, result: Estimates) -> list[tuple[str, str, str]]:
         (
             "flash life",
             shown_time(result.flash_years * YEAR_S),
-            f"{result.free_blocks:,} free blocks × {ENDURANCE:,} erases each ÷ ({result.samples:,.0f} samples a month "
-            f"× {result.erases_a_sample:.3f} erases; {a_thousand:.1f} per 1,000 records)",
+            f"{result.free_blocks:,} blocks beside firmware and a full queue × {ENDURANCE:,} erases each ÷ "
+            f"({result.samples:,.0f} samples a month × {result.erases_a_sample:.3f} erases; {a_thousand:.1f} per 1,000 "
+            "records)",
         ),
         (
             "outage covered",
