@@ -10,7 +10,8 @@ from binascii import b2a_base64
 def queue(folder):
     """[[path, bytes]] of the files in a folder; none when there is no such folder."""
     try:
-        return [[folder + "/" + row[0], row[3]] for row in os.ilistdir(folder) if row[1] == 0x8000]
+        paths = [folder + "/" + row[0] for row in os.ilistdir(folder) if row[1] == 0x8000]
+        return [[path, os.stat(path)[6]] for path in paths]
     except OSError:
         return []
 
