@@ -66,7 +66,7 @@ def six_boards():
 @pytest.mark.parametrize("board", places.boards())
 def test_each_board_runs_the_default_config(six_boards, board):
     """In its own heap, on its own flash, on fakes of its own port."""
-    out, err = six_boards[board].communicate(timeout=120)
+    out, err = six_boards[board].communicate(timeout=240)
     commands.show(out, err)
     result = json.loads(out.splitlines()[-1])
     assert six_boards[board].returncode == 0
