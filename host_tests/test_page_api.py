@@ -526,6 +526,7 @@ def test_no_token_leaves_the_inspector(page, cloud, device):
         owner.call("POST", "/account/login", {"email": "a@b.example", "password": secret})
     for header in ("Token", "Authorization", "Authentication", "Cookie"):
         client.call("GET", "/info", headers={header: stranger})
+    client.call("GET", "/info", headers={"Cookie": f"session={secret}", "X-Api-Token": secret})
     client.call("GET", f"/data?token={stranger}&authorization_token={secret}")
     fleet = page.ask("GET", "/page/api/fleet")[2]
     client.post(
@@ -535,7 +536,7 @@ def test_no_token_leaves_the_inspector(page, cloud, device):
     named = cloud.create_device("named", token=own)
     with Client(cloud, named) as other:
         other.post([{"variable": "v", "value": own}])
-    page.requests(13)
+    page.requests(14)
     told = [page.ask("GET", "/page/api/requests")[2]]
     told += [page.ask("GET", f"/page/api/requests/{row['number']}")[2] for row in json.loads(told[0])["requests"]]
     told += [page.ask("GET", "/page/api/settings")[2], page.ask("GET", f"/page/api/nodes/{identity}/series")[2]]

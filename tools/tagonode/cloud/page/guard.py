@@ -106,7 +106,7 @@ class Guard:
         return None, cookie
 
     def _fits(self, given: str) -> bool:
-        return bool(given) and hmac.compare_digest(given.encode(), (self._key or "").encode())
+        return hmac.compare_digest(given.encode(), (self._key or "").encode())
 
 
 def _cookie(headers: dict[bytes, bytes]) -> str:
