@@ -179,7 +179,7 @@ def test_link_up_but_no_internet_for_three_days():
         rows = taken(node)
         assert sorted(rows) == list(range(1, len(rows) + 1))
         assert len(rows) >= (3 * 1440 + 120) - 35
-        assert {round(b - a, 1) for a, b in pairwise(list(rows.values())[1:])} == {60}
+        assert all(59 < b - a < 61 for a, b in pairwise(list(rows.values())[1:])) and worst(node) < 1
         node.check()
         node.figure(f"{len(rows)} samples, all delivered {recovered / 60:.0f} min after it is back, no restart")
 
@@ -313,7 +313,8 @@ def test_no_time_for_three_days_and_two_reboots_then_sync():
 
 @pytest.mark.parametrize("days", [-1, 1])
 def test_the_clock_steps_a_day(days):
-    with VirtualNode({**SLOW, "clock": {"every": 3600}}, unix=MID_2026) as node:
+    built = {"build.time": int(MID_2026) - 7 * DAY_S}
+    with VirtualNode({**SLOW, "clock": {"every": 3600}}, unix=MID_2026, extra=built) as node:
         node.run(hours=1.5)
         truth = node.clock._start
         # all servers, and TagoIO, say so from now on
@@ -414,14 +415,17 @@ HEAPS = [192, 208, 256, 384, 768] if FIGURES in os.environ else [192, 384]
 
 @pytest.mark.parametrize("heap_kib", HEAPS)
 def test_the_heap_is_flat_over_a_day(heap_kib):
-    with VirtualNode(SLOW, heap_kib=heap_kib) as node:
-        node.run(hours=1)
-        first = min(state["free"] for state in node.states)
-        node.run(hours=22, within=200)
-        node.states.clear()
-        node.run(hours=1)
-        last = min(state["free"] for state in node.states)
-        assert node.state["samples"] >= 1438 and node.boots == []
+    with VirtualNode({**SLOW, "health": {"every": 300}}, heap_kib=heap_kib) as node:
+
+        def least() -> int:
+            """Free bytes after a collection at the worst moment since the start, as TagoIO was told last."""
+            return [record["value"] for record in node.records() if record["variable"] == "heap_min"][-1]
+
+        node.run(hours=1.6)
+        first = least()
+        node.run(hours=22.6, within=300)
+        last = least()
+        assert node.state["samples"] >= 1440 and node.boots == []
         node.check()
-        node.figure(f"{first / 1024:.1f} KB free at least in the first hour, {last / 1024:.1f} in the last")
+        node.figure(f"{first / 1024:.1f} KB free at the worst moment of the first hour, {last / 1024:.1f} of the day")
         assert last >= first - 1024

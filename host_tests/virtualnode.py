@@ -111,7 +111,7 @@ class VirtualNode:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tagonode-", dir=_MEMORY)))
             self.cloud = stack.enter_context(LocalCloud(clock=self.clock.unix))
             self.token = self.cloud.create_device("node")
-            self.ntp = NtpServer(clock=self.clock.unix)
+            self.ntp = NtpServer(clock=self._time_of_ntp)
             stack.callback(self.ntp.stop)
             self.names = stack.enter_context(NameServer({HOST: "127.0.0.1"}))
             self.relay = stack.enter_context(CountingRelay(("127.0.0.1", 0), ("127.0.0.1", self.cloud.port)))
@@ -229,6 +229,11 @@ class VirtualNode:
             self.run(step)
 
     # ---- the world
+
+    def _time_of_ntp(self) -> float:
+        if not self.relay.passing:
+            raise OSError("not reachable")  # the server gives no answer then
+        return self.clock.unix()
 
     def offline(self) -> None:
         """The network gives an address, and nothing comes through."""
