@@ -222,22 +222,24 @@ def build(query: Query, device: int, number_of: Callable[[str], int], columns: s
     column, buckets as (start, value).
     """
     filters, arguments = _filters(query, number_of)
+    # left to itself, SQLite walks through a device's whole time for the sake of the order
+    source = "data NOT INDEXED" if query.ids else "data INDEXED BY data_group" if query.groups else "data"
     named = f" AND variable IN ({_marks(query.variables)})" if query.variables else ""
     where = f"device = ?{named}{filters}"
     scope = [device, *query.variables, *arguments]
 
     if query.kind in NUMBERS:
-        return f"SELECT {NUMBERS[query.kind]} FROM data WHERE {where}", scope
+        return f"SELECT {NUMBERS[query.kind]} FROM {source} WHERE {where}", scope
     if query.kind == "aggregate":
         way = "ASC" if query.ascending else "DESC"
         return (
-            f"SELECT {INTERVALS[query.interval]} AS start, {query.function}(value) FROM data "
+            f"SELECT {INTERVALS[query.interval]} AS start, {query.function}(value) FROM {source} "
             f"WHERE {where} AND {_NUMBER} GROUP BY start ORDER BY start {way} LIMIT ? OFFSET ?",
             [*scope, query.qty, query.skip],
         )
 
     order = "time, number" if query.ascending else "time DESC, number DESC"
-    one_variable = f"SELECT number FROM data WHERE device = ? AND variable = name.variable{filters}"
+    one_variable = f"SELECT number FROM {source} WHERE device = ? AND variable = name.variable{filters}"
     if query.kind in ONE_PER_VARIABLE:
         need, pick = ONE_PER_VARIABLE[query.kind]
         chosen = f"{one_variable} AND {need} ORDER BY {pick} LIMIT 1"
@@ -246,7 +248,7 @@ def build(query: Query, device: int, number_of: Callable[[str], int], columns: s
         chosen = f"{one_variable} ORDER BY {order} LIMIT ? OFFSET ?"
         limits = [query.qty, query.skip]
     else:
-        return f"SELECT {columns} FROM data WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?", [
+        return f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?", [
             *scope,
             query.qty,
             query.skip,

@@ -290,15 +290,18 @@ def check_edits(body: Any) -> list[tuple[str, dict[str, Any]]]:
     return edits
 
 
+def retention_start(now: int, period: str, retention: int) -> int:
+    """Unix ms from which on an immutable device keeps records: `retention` whole periods back from `now`."""
+    unit, count = ("month", 3 * retention) if period == "quarter" else (period, retention)
+    return times.to_ms(times.start_of_period(times.shift(times.to_datetime(now), -count, unit), period))
+
+
 def check_retention(records: list[Record], now: int, period: str, retention: int) -> None:
     """An immutable device keeps `retention` periods back, and takes times up to the end of tomorrow (UTC).
 
     Raises Refused 400.
     """
-    today = times.to_datetime(now)
-    unit, count = ("month", 3 * retention) if period == "quarter" else (period, retention)
-    start = times.start_of_period(times.shift(today, -count, unit), period)
-    end = times.start_of_period(today, "day") + timedelta(days=2, milliseconds=-1)
-    first, last = times.to_ms(start), times.to_ms(end)
+    end = times.start_of_period(times.to_datetime(now), "day") + timedelta(days=2, milliseconds=-1)
+    first, last = retention_start(now, period, retention), times.to_ms(end)
     if any(not first <= record.time <= last for record in records):
-        raise Refused(400, f"Time must be between {start.date()} and {end.date()}")
+        raise Refused(400, f"Time must be between {times.to_datetime(first).date()} and {end.date()}")

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import socket
+import sqlite3
 import ssl
 import struct
 import sys
@@ -36,6 +37,7 @@ from tagonode.cloud.store import Device, Store
 
 KEEP_ALIVE_S = 180
 START_S = 15
+PRUNE_S = 3600
 
 
 class _Wire:
@@ -155,6 +157,7 @@ class LocalCloud:
         self.page: PageServer | None = None
         self._stopping = threading.Lock()
         self._stopped = False
+        self._ended = threading.Event()
         self._cleanup = contextlib.ExitStack()
         try:
             if db is None:
@@ -189,6 +192,9 @@ class LocalCloud:
             self.device_token = self.store.token_of_first_device() or self.create_device(self.FIRST_DEVICE)
             if page:
                 self.page = PageServer(self, host, page_port)
+            self._pruner = threading.Thread(target=self._prune, name="cloud-prune", daemon=True)
+            self._pruner.start()
+            self._cleanup.callback(self._ended.set)
             self._start(listener, plain)
             if self.page is not None:
                 self._cleanup.callback(self.page.stop)
@@ -224,6 +230,14 @@ class LocalCloud:
         self._cleanup.callback(self._join)
         if not self._server.ready.wait(START_S):
             raise RuntimeError(f"The local TagoIO did not start within {START_S} s")
+
+    def _prune(self) -> None:
+        """Forget what immutable devices no longer keep: at the start, and then every hour."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile
+            while True:
+                self.store.prune(self.now_ms())
+                if self._ended.wait(PRUNE_S):
+                    return
 
     def _join(self) -> None:
         self._server.should_exit = True

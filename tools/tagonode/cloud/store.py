@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import queue
 import secrets
 import sqlite3
@@ -22,6 +23,9 @@ from tagonode.cloud import profile, queries, rules, times
 from tagonode.cloud.rules import Record, Refused
 
 VERSION = 2  # of the schema, kept in the file as user_version
+MAX_BYTES = 4_000_000_000  # of the file: some 30 million records
+ROOM_EVERY = 50  # so many POSTs pass between looks at the file's size
+PRUNED_AT_ONCE = 20_000
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -56,6 +60,7 @@ _INSERT = (
     'INSERT INTO data (device, variable, time, "group", value, unit, location, metadata, created_at) '
     "VALUES (?,?,?,?,?,?,?,?,?)"
 )
+_log = logging.getLogger("tagonode.cloud")
 _PREFIXES = ("p-", "a-", "u-", "n-", "at")
 
 
@@ -107,15 +112,19 @@ def _location_text(location: tuple[Any, Any] | None) -> str | None:
 
 class Store:
     """The database in the file `path`. `durable=False` leaves out the flush to the disk at each commit:
-    enough for a file that is thrown away, and still safe against a killed process."""
+    enough for a file that is thrown away, and still safe against a killed process. `max_bytes`: of the file; when it
+    is full, the oldest records of all devices make room."""
 
-    def __init__(self, path: Path, durable: bool = True):
+    def __init__(self, path: Path, durable: bool = True, max_bytes: int = MAX_BYTES):
         self.path = Path(path)
+        self._max_bytes = max_bytes
+        self._adds = 0
         self._durable = durable
         self._lock = threading.Lock()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._used: dict[str, int] = {}  # when each token was shown last, since the start
         self._closed = False
+        self._full = self._told = False
         try:
             self.path.touch(mode=0o600)  # it holds tokens
             self._writer = self._connect()
@@ -567,8 +576,47 @@ class Store:
                 ).fetchone()
                 if held >= rules.MUTABLE_RECORDS:
                     raise Refused(400, f"The device has reached the limit of {rules.MUTABLE_RECORDS} data registers")
+            self._make_room(db, len(rows))
             db.executemany(_INSERT, rows)
             db.execute("UPDATE device SET last_input=? WHERE number=?", (now, device.number))
+
+    def _make_room(self, db: sqlite3.Connection, wanted: int) -> None:
+        """Remove the records that came first when the file is full: more of them than are `wanted`."""
+        self._adds += 1
+        if self._adds % ROOM_EVERY and not self._full:
+            return
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        full = (pages - free) * size > self._max_bytes
+        if full and not self._told:
+            self._told = True
+            _log.warning("%s has %d MB, its most: the oldest records make room", self.path, self._max_bytes // 10**6)
+        self._full = full
+        if full:
+            oldest = "SELECT number FROM data ORDER BY number LIMIT ?"
+            db.execute(f"DELETE FROM data WHERE number IN ({oldest})", (2 * wanted + 100,))
+
+    def prune(self, now: int) -> int:
+        """Remove what immutable devices no longer keep at `now` (Unix ms). Returns how many records."""
+        with self._reader() as db:
+            rows = db.execute(
+                "SELECT number, chunk_period, chunk_retention FROM device WHERE chunk_period IS NOT NULL"
+            ).fetchall()
+        removed = 0
+        for number, period, retention in rows:
+            first = rules.retention_start(now, period, retention)
+            while True:  # in parts, between which others get to write
+                with self._transaction() as db:
+                    part = db.execute(
+                        "DELETE FROM data WHERE number IN "
+                        "(SELECT number FROM data WHERE device=? AND time<? ORDER BY time LIMIT ?)",
+                        (number, first, PRUNED_AT_ONCE),
+                    ).rowcount
+                removed += part
+                if part < PRUNED_AT_ONCE:
+                    break
+        return removed
 
     def _identity(self, number: int, created_at: int) -> str:
         # 4 bytes of time, 3 of this store, 5 of row number: an id needs no column and no index of its own
