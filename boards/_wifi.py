@@ -10,7 +10,7 @@ class Wifi:
         self._country = settings["wifi.country"]
         self._hostname = settings["wifi.hostname"]
         self._power_save = settings["wifi.power_save"]
-        self._address = ()
+        self._address: tuple = ()
         if settings["wifi.address"]:
             address, _, bits = settings["wifi.address"].partition("/")
             mask = 0xFFFFFFFF << 32 - int(bits) & 0xFFFFFFFF

@@ -31,7 +31,7 @@ class Clock:
     """build_s: unix time of the build, below which the clock never goes; set_rtc(unix_s): writes the board's RTC;
     notes: an agent.notes.Notes.
 
-    `drift`: how many ppm the crystal is slow, None before that was measured. stepped(text): called when the time of day jumps.
+    `drift`: how many ppm the crystal is slow, None before that was measured. stepped(text): told of jumps of the time.
     """
 
     BY_NTP = SYNCED

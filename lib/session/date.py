@@ -23,10 +23,10 @@ def parse(text: str) -> int:
     except ValueError:
         raise ValueError("no date: " + text[:40]) from None
     # as in tagoio.records: years that begin in March, so that the leap day is the last
-    month = place // 3 + 1
-    years -= month < 3
+    since_march = (place // 3 + 10) % 12
+    years -= since_march > 9
     era, of_era = years // 400, years % 400
-    days += (153 * (month + (9 if month < 3 else -3)) + 2) // 5 - 1
+    days += (153 * since_march + 2) // 5 - 1
     days += of_era * 365 + of_era // 4 - of_era // 100 + era * 146097 - 719468
     return days * 86400 + hour * 3600 + minute * 60 + second
 
@@ -34,8 +34,8 @@ def parse(text: str) -> int:
 async def ask(session, host: str, progress=None) -> tuple:
     """(unix ms, the ticks at which it held), half a second of the truth or so, from the server that `session` leads to.
 
-    Nothing is sent but the question. host: as its Host header has it; progress: as in Session.request. Raises SessionError, ValueError for an answer
-    without a date, LocalProtocolError for a host that can be none.
+    Nothing is sent but the question. host: as its Host header has it; progress: as in Session.request. Raises
+    SessionError, ValueError for an answer without a date, LocalProtocolError for a host that can be none.
     """
     response = http1.Response(bytearray(1), 1 << 20)
     response.begin("HEAD")
