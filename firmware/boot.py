@@ -1,9 +1,10 @@
-# Finishes a deployment that was committed: tagonode deploy has put new files into /incoming, named as their paths with |
-# for /, and written down there what to move into place and what to remove. Whenever the power goes, this starts over.
-import os
+# Finishes a deployment that was committed: tagonode deploy has put new files into /incoming, named as their paths with
+# | for /, and written down there what to move into place and what to remove. Whenever the power goes, it starts over.
 
 
 def finish():
+    import os
+
     try:
         journal = open("/incoming/commit")
     except OSError:
@@ -29,4 +30,4 @@ def finish():
 
 
 finish()
-del finish, os
+del finish

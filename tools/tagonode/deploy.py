@@ -284,8 +284,12 @@ class Installer:
     def _send(self, paths: list[str]) -> None:
         total = sum(len(self._files[path]) for path in paths)
         done = 0
+
+        def tell(size: int) -> None:
+            self._tell(f"sending {len(paths)} files", done + size, total)
+
         for path in paths:
-            self._write(path, lambda size, before=done: self._tell(f"sending {len(paths)} files", before + size, total))
+            self._write(path, tell)
             done += len(self._files[path])
 
     def _write(self, path: str, tell: Callable[[int], None] = lambda size: None) -> None:

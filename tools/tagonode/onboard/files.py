@@ -39,7 +39,7 @@ def who():
         name = getattr(sys.implementation, "_machine", "")
     implementation = sys.implementation
     mpy = getattr(implementation, "_mpy", 0) & 0xFF
-    return [name, implementation[0], list(implementation[1][:3]), mpy, hexlify(machine.unique_id()).decode()]
+    return [name, implementation.name, list(implementation.version[:3]), mpy, hexlify(machine.unique_id()).decode()]
 
 
 def sha256(path):

@@ -24,10 +24,10 @@ def _numbers(*parts: int | tuple[int, int]) -> frozenset[int]:
 @dataclass(frozen=True)
 class Chip:
     """machine: what a board of it calls itself; pins: those there are; adc: those the ADC reads; adc_alone: of them,
-    those it reads while the radio is off; inputs: those that drive nothing; i2c, uarts: how many; nack: errno; id_bytes:
-    length of unique_id; cold_rtc: Unix time after power-on; open_drain, outputs, falling, rising: numbers of Pin's
-    constants; i2c_defaults: (scl, sda) of each bus; temperature: how the CPU's is read; registers: {address: name},
-    those of memory that are simulated.
+    those it reads while the radio is off; inputs: those that drive nothing; i2c, uarts: how many; nack: errno;
+    id_bytes: length of unique_id; cold_rtc: Unix time after power-on; open_drain, outputs, falling, rising: numbers of
+    Pin's constants; i2c_defaults: (scl, sda) of each bus; temperature: how the CPU's is read; registers: {address:
+    name}, those of memory that are simulated.
     """
 
     port: str
