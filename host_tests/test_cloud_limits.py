@@ -159,3 +159,25 @@ def test_the_command_takes_a_limit():
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def test_the_command_takes_a_plan():
+    tagonode = Path(sys.executable).parent / "tagonode"
+    wrong = commands.run(tagonode, "cloud", "--plan", "gold", timeout=60)
+    assert (wrong.returncode, wrong.stderr) == (2, "--plan gold: choose one of free, starter, scale\n")
+    command = [tagonode, "cloud", "--json", "--plan", "free", "--limit", "7"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        fields = json.loads(process.stdout.readline())
+
+        class Known:
+            port = int(fields["url"].rpartition(":")[2])
+            ca_pem = Path(fields["ca"]).read_bytes()
+
+        with Client(Known, fields["account_token"], "Account-Token") as client:
+            said = client.get("/admin/limits")
+            assert (said["per_window"]["GET /info"], said["per_window"][POST], said["devices"]) == (60, 7, 5)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)

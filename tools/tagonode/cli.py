@@ -434,6 +434,13 @@ def cloud(
             "429. TagoIO's free plan has 250; left out: any number.",
         ),
     ] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            metavar="free|starter|scale",
+            help="Take what this plan of TagoIO's takes: requests a minute of every route, and devices.",
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
@@ -453,9 +460,11 @@ def cloud(
 
     It stands in for TagoIO while you develop; a fleet belongs on TagoIO's own cloud.
     """
+    if plan not in (None, "free", "starter", "scale"):
+        _wrong_use(f"--plan {plan}: choose one of free, starter, scale")
     from tagonode.cloud.command import start_cloud_command
 
-    raise typer.Exit(start_cloud_command(port, db, json, limit, host, page_port))
+    raise typer.Exit(start_cloud_command(port, db, json, limit, host, page_port, plan))
 
 
 def _fail(error: Exception) -> NoReturn:

@@ -30,19 +30,21 @@ def start_cloud_command(
     limit: int | None = None,
     host: str = "127.0.0.1",
     page_port: int | None = None,
+    plan: str | None = None,
 ) -> int:
     """Run the stand-in until SIGINT or SIGTERM. Returns the exit status: 0 stopped, 1 could not start.
 
     With `json` the first line on stdout is one object with url, ca (a PEM file's path), account_token,
     device_token and page (the address to open in a browser). `db` keeps data, CA and tokens. `limit`: requests a
-    minute that POST /data and GET /data take each, None for any number. `host`: where to listen, 0.0.0.0 for every
+    minute that POST /data and GET /data take each, None for any number. `plan`: takes what that plan of TagoIO's takes,
+    of every route, and devices. `host`: where to listen, 0.0.0.0 for every
     network this machine is in. `page_port`: None for the usual one, or any where it is taken. Only the main thread may
     call this.
     """
     ended = threading.Event()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        from tagonode.cloud.limits import DATA_ROUTES
+        from tagonode.cloud.limits import DATA_ROUTES, PLAN_DEVICES
         from tagonode.cloud.server import LocalCloud
 
         try:
@@ -51,8 +53,11 @@ def start_cloud_command(
             print(f"The local TagoIO cannot start: {error}", file=sys.stderr)
             return 1
         with cloud:
+            if plan is not None:
+                cloud.limits.follow(plan)
+                cloud.quotas.devices = PLAN_DEVICES[plan]
             if limit is not None:
-                cloud.limits.per_window = dict.fromkeys(DATA_ROUTES, limit)
+                cloud.limits.per_window |= dict.fromkeys(DATA_ROUTES, limit)
             page = cloud.page.address if cloud.page else None
             if cloud.names:
                 print(_open_to(cloud.url, page, db is not None), file=sys.stderr)
