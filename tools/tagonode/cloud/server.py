@@ -30,6 +30,7 @@ from tagonode.cloud.connection import Connection
 from tagonode.cloud.faults import Faults
 from tagonode.cloud.gate import token_of
 from tagonode.cloud.limits import Quotas, RateLimits
+from tagonode.cloud.listening import PLAIN, listen
 from tagonode.cloud.ntp import NtpServer
 from tagonode.cloud.openapi import add_document_route
 from tagonode.cloud.page import PageServer
@@ -169,8 +170,8 @@ class LocalCloud:
                     raise ValueError(
                         f"{self.db.parent} is not a folder; make it, or name another place for the database"
                     )
-            listener = self._cleanup.enter_context(_listen(host, port))
-            plain = self._cleanup.enter_context(_listen(host, 0))
+            listener = self._cleanup.enter_context(listen(host, port))
+            plain = self._cleanup.enter_context(listen(host, 0))
             self.port: int = listener.getsockname()[1]
             self._plain_port: int = plain.getsockname()[1]
             self.store = Store(self.db, durable=db is not None)
@@ -210,17 +211,10 @@ class LocalCloud:
         config = uvicorn.Config(
             self.page.recorder.around(self.traffic) if self.page else self.traffic,
             http=protocol,
-            ws="none",
-            loop="asyncio",
-            interface="asgi3",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
             date_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=1,
             ssl_context_factory=lambda config, default: self._tls(),
+            **PLAIN,
         )
         self._server = _Server(config)
         self._server.ready = threading.Event()
@@ -275,6 +269,8 @@ class LocalCloud:
     @property
     def ntp_address(self) -> str:
         """`host:port` of the NTP server, UDP."""
+        if self.names:
+            return f"{self.names[0]}:{self._ntp.address.rpartition(':')[2]}"
         return self._ntp.address
 
     @property
@@ -380,22 +376,6 @@ class LocalCloud:
     ) -> None:
         """Stop it."""
         self.stop()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    # asyncio sets TCP_NODELAY only where the protocol is spelled out
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, proto=socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        raise OSError(
-            error.errno,
-            f"Port {port} on {host} cannot be used ({error.strerror}); stop what holds it, or name another",
-        ) from error
-    return listener
 
 
 def _ca_folder(db: Path, temporary: bool) -> Path:

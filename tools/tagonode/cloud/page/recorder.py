@@ -26,9 +26,7 @@ _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}\b[0-9a-f-]*", re.I)
 _UUID_MARK = re.compile("-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}")
 _WORDS = ("token", "password", "passphrase", "secret", "authorization")
 # no quantifier inside another one: a body is a stranger's text
-_JSON_SECRET = re.compile(
-    rf'("[^"\\]{{0,40}}?(?:{"|".join(_WORDS)})"\s{{0,9}}:\s{{0,9}}")[^"]*', re.I
-)
+_JSON_SECRET = re.compile(rf'("[^"\\]{{0,40}}?(?:{"|".join(_WORDS)})"\s{{0,9}}:\s{{0,9}}")[^"]*', re.I)
 _QUERY_SECRET = re.compile(r"([?&][^=&]{0,40}?(?:token|password|secret|authorization)=)[^&]*", re.I)
 _SECRET_HEADER = re.compile(r"token|authori[sz]ation|authentication|cookie|password|secret", re.I)
 _TOKEN_PATH = re.compile(r"^(/device/token/)([^/]+)")

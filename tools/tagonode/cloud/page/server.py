@@ -13,6 +13,7 @@ import uvicorn
 
 from tagonode.cloud import lan
 from tagonode.cloud.gate import TOKEN_HEADERS
+from tagonode.cloud.listening import PLAIN, listen
 from tagonode.cloud.page.guard import Guard
 from tagonode.cloud.page.live import Live
 from tagonode.cloud.page.overview import Overview
@@ -34,29 +35,12 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def listen(host: str, port: int | None) -> socket.socket:
+def page_listener(host: str, port: int | None) -> socket.socket:
     """A listening socket; `port` None: the usual one, or any where that is taken. Raises OSError."""
     if port is None:
         with contextlib.suppress(OSError):
-            return _listen(host, USUAL_PORT)
-    try:
-        return _listen(host, port or 0)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"Port {port} on {host} cannot be used for the page ({error.strerror}); name another"
-        ) from error
+            return listen(host, USUAL_PORT)
+    return listen(host, port or 0)
 
 
 class PageServer:
@@ -68,7 +52,7 @@ class PageServer:
 
     def __init__(self, cloud: LocalCloud, host: str, port: int | None):
         self._cloud = cloud
-        self._listener = listen(host, port)
+        self._listener = page_listener(host, port)
         self.port: int = self._listener.getsockname()[1]
         names = lan.names(host)
         self.key = secrets.token_urlsafe(16) if names else None
@@ -99,19 +83,7 @@ class PageServer:
     def start(self) -> None:
         """Serve it; it is reachable when this returns."""
         app = Guard(create_page(self._cloud, self), self._names, self.key)
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            interface="asgi3",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=1,
-        )
+        config = uvicorn.Config(app, http="h11", timeout_keep_alive=30, **PLAIN)
         self._server = _Server(config)
         self._server.ready = threading.Event()
         self._thread = threading.Thread(
