@@ -78,6 +78,10 @@ ON_DEMAND: dict[str, Callable[[dict[str, Any]], bool]] = {
     "agent.events": lambda settings: bool(settings["health.every"]),
     "agent.light": lambda settings: settings["led.on"],
     "boards._rp2_vsys": lambda settings: any(sensor["bus"] == "vsys" for sensor in settings["sensors"]),
+    "boards._wifi": lambda settings: (
+        settings["wifi.power_save"] != "auto"
+        or any(settings[f"wifi.{name}"] for name in ("country", "hostname", "address"))
+    ),
 }
 # imported like others, and dropped when they have done their work
 _PASSING = ("agent.assemble", "agent.settings")
