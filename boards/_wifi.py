@@ -24,7 +24,8 @@ class Wifi:
         if self._hostname:
             network.hostname(self._hostname)
         wlan.active(True)
-        if self._power_save != "auto":
-            wlan.config(pm=getattr(wlan, "PM_" + self._power_save.upper()))
+        mode = getattr(wlan, "PM_" + self._power_save.upper(), None)  # older MicroPython has no names for them
+        if mode is not None:
+            wlan.config(pm=mode)
         if self._address:
             wlan.ifconfig(self._address)
