@@ -27,22 +27,29 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tagonode.deploy"])
 
 
-def _deploy(port: str, files: dict[str, bytes], started, done) -> None:
-    """What is killed: the deployment itself, of files that were built before."""
+def _deploy(port: str, files: dict[str, bytes], started, sent, done) -> None:
+    """What is killed: the deployment itself, of files that were built before. sent: when all of them are."""
+
+    def tell(text: str, size: int, total: int) -> None:
+        if text.startswith("sending") and size == total:
+            sent.set()
+
     started.set()
     with deploy.port.board_at(port) as transport:
         prompt = deploy.Prompt(transport, port)
-        deploy.Installer(prompt, files, lambda *said: None).install(deploy.Outcome(port))
+        deploy.Installer(prompt, files, tell).install(deploy.Outcome(port))
         prompt.restart()
     done.set()
 
 
-def _killed_after(bench: Rig, files: dict[str, bytes], seconds: float | None) -> float | None:
-    """Deploy, kill it after so many seconds: how long it took, None when it was killed."""
-    started, done = _FORKS.Event(), _FORKS.Event()
-    process = _FORKS.Process(target=_deploy, args=(bench.board.port, files, started, done), daemon=True)
+def _killed_after(bench: Rig, files: dict[str, bytes], seconds: float | None, at_the_end: bool = False) -> float | None:
+    """Deploy, kill it so many seconds after its start, or after all is sent: how long it took from then on, None when
+    it was killed."""
+    started, sent, done = _FORKS.Event(), _FORKS.Event(), _FORKS.Event()
+    arguments = (bench.board.port, files, started, sent, done)
+    process = _FORKS.Process(target=_deploy, args=arguments, daemon=True)
     process.start()
-    started.wait(60)
+    (sent if at_the_end else started).wait(60)
     begin = time.monotonic()
     if done.wait(60 if seconds is None else seconds):
         process.join(10)
@@ -78,15 +85,21 @@ def rounds(bench: Rig, count: int, seed: int) -> tuple[list[str], dict[str, int]
     old, new = _versions(bench)
     violations: list[str] = []
     books = {"old": 0, "new": 0, "too late": 0}
-    _start_with(bench, old)
-    long = _killed_after(bench, new, None)
-    if long is None:
-        return ["a deployment that nobody kills takes more than a minute"], books
+    long = []
+    for at_the_end in (False, True):
+        _start_with(bench, old)
+        took = _killed_after(bench, new, None, at_the_end)
+        if took is None:
+            return ["a deployment that nobody kills takes more than a minute"], books
+        long.append(took)
     for number in range(count):
         _start_with(bench, old)
-        moment = rng.random() * long
-        what = f"round {number + 1}, killed after {moment:.2f} of {long:.2f} s"
-        took = _killed_after(bench, new, moment)
+        # every other one when all is sent, and the board is about to switch
+        at_the_end = number % 2
+        moment = rng.uniform(0, long[at_the_end])
+        of = "after all was sent" if at_the_end else f"of {long[0]:.2f} s"
+        what = f"round {number + 1}, killed {moment:.2f} s {of}"
+        took = _killed_after(bench, new, moment, bool(at_the_end))
         books["too late"] += took is not None
         before = len(bench.board.lines)
         if number % 6:  # the power goes, too, while the board may be finishing; else its watchdog has to notice
