@@ -1,5 +1,6 @@
 """The stand-in's page without a browser: who is let in, what it tells, that no token gets out, what it changes."""
 
+import asyncio
 import contextlib
 import csv
 import http.client
@@ -19,6 +20,7 @@ from tagonode.cloud import LocalCloud, lan
 from tagonode.cloud.faults import KINDS, Fault
 from tagonode.cloud.page import recorder as recorder_module
 from tagonode.cloud.page import state
+from tagonode.cloud.page.live import Live
 from tagonode.cloud.page.overview import RAW_POINTS, Habits, Node
 from tagonode.cloud.page.recorder import BODY_KEPT, Exchange, Sender, mask
 
@@ -751,6 +753,22 @@ def test_the_stand_in_ends_though_browsers_listen():
         assert not ended.is_alive()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(cloud.page.address, timeout=5)
+
+
+def test_streams_end_when_they_are_closed():
+    async def listen():
+        live = Live()
+        stream = live.events()
+        assert (await anext(stream)).startswith("retry")
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        live.close()
+        with contextlib.suppress(StopAsyncIteration):
+            await asyncio.wait_for(waiting, 20)
+            await asyncio.wait_for(anext(stream), 20)
+            raise AssertionError("it goes on")
+
+    asyncio.run(listen())
 
 
 def test_the_usual_port_is_left_to_who_has_it():
