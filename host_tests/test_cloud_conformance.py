@@ -43,12 +43,6 @@ def cloud():
 
 
 @pytest.fixture
-def owner(cloud):
-    with Client(cloud, cloud.account_token, "Profile-Token") as client:
-        yield client
-
-
-@pytest.fixture
 def new(owner):
     status, body = owner.call(
         "POST",
@@ -103,6 +97,13 @@ class Routes:
         schema = {**schema, "required": ["status", "result"], "components": self.document["components"]}
         errors = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(body)]
         assert not errors, (method, template, errors)
+
+
+@pytest.fixture
+def owner(cloud):
+    client = Client(cloud, cloud.account_token, "Profile-Token")
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="module")

@@ -141,6 +141,14 @@ def test_over_https_each_route_is_counted_by_itself():
         assert cloud.connections == 3
 
 
+class Said:
+    """What a Client needs to know of the stand-in that said these fields."""
+
+    def __init__(self, fields):
+        self.port = int(fields["url"].rpartition(":")[2])
+        self.ca_pem = Path(fields["ca"]).read_bytes()
+
+
 def test_the_command_takes_a_limit():
     tagonode = Path(sys.executable).parent / "tagonode"
     assert "--limit" in commands.run(tagonode, "cloud", "--help").stdout
@@ -148,12 +156,7 @@ def test_the_command_takes_a_limit():
     try:
         assert process.stdout is not None
         fields = json.loads(process.stdout.readline())
-
-        class Known:
-            port = int(fields["url"].rpartition(":")[2])
-            ca_pem = Path(fields["ca"]).read_bytes()
-
-        with Client(Known, fields["device_token"]) as client:
+        with Client(Said(fields), fields["device_token"]) as client:
             assert client.post({"variable": "t"})[0] == client.call("GET", "/data")[0] == 429
             assert client.call("GET", "/info")[0] == 200
     finally:
@@ -170,12 +173,7 @@ def test_the_command_takes_a_plan():
     try:
         assert process.stdout is not None
         fields = json.loads(process.stdout.readline())
-
-        class Known:
-            port = int(fields["url"].rpartition(":")[2])
-            ca_pem = Path(fields["ca"]).read_bytes()
-
-        with Client(Known, fields["account_token"], "Account-Token") as client:
+        with Client(Said(fields), fields["account_token"], "Account-Token") as client:
             said = client.get("/admin/limits")
             assert (said["per_window"]["GET /info"], said["per_window"][POST], said["devices"]) == (60, 7, 5)
     finally:

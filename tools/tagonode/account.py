@@ -8,6 +8,7 @@ a call was done there is NoAnswer: whoever creates something looks then, and onl
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import re
@@ -205,15 +206,15 @@ class Account:
         """Rows {id, name, tags} of all pages; up to the one that is empty, since TagoIO may give fewer than asked."""
         fields = ["id", "name", "tags"]
         for page in range(1, 10_000):
-            request = {"page": page, "amount": PAGE, "fields": fields, "orderBy": "created_at,asc", **query}
-            rows = self._ask(
-                lambda request=request: self._devices.doRequest(
-                    {"path": "/device", "method": "GET", "params": dict(request)}
-                )
-            )
+            asked = {"page": page, "amount": PAGE, "fields": fields, "orderBy": "created_at,asc", **query}
+            rows: list[dict[str, Any]] = self._ask(functools.partial(self._get_devices, asked))
             yield from rows
             if not rows:
                 return
+
+    def _get_devices(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        # the SDK's own list has no serial number to ask for, and takes the filter out of what it is given
+        return self._devices.doRequest({"path": "/device", "method": "GET", "params": dict(asked)})
 
     def all_devices(self) -> list[dict[str, Any]]:
         """Every device of the profile: [{id, name, tags}]."""

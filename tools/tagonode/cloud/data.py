@@ -5,6 +5,7 @@ Source: TagoIO API, "Sending Data", "Getting Data", "Deleting Data", "Configurat
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Request
@@ -118,22 +119,14 @@ def add_device_routes(app: FastAPI, gate: Gate) -> None:
         await run_in_threadpool(store.mark_parameter_read, device, identity)
         return accepted("Params Successfully Updated")
 
-    @app.post("/device/{identity}/data")
-    async def post_device_data(request: Request, identity: str) -> Answer:
-        gate.account(request, "write", "POST /device/:id/data", identity)
-        return await calls.post(request, store.device(identity))
+    def by_owner(method: str, need: str, call: Callable[[Request, Device], Awaitable[Answer]]) -> None:
+        async def handle(request: Request, identity: str) -> Answer:
+            gate.account(request, need, f"{method} /device/:id/data", identity)
+            return await call(request, store.device(identity))
 
-    @app.get("/device/{identity}/data")
-    async def get_device_data(request: Request, identity: str) -> Answer:
-        gate.account(request, "read", "GET /device/:id/data", identity)
-        return await calls.get(request, store.device(identity))
+        app.add_api_route("/device/{identity}/data", handle, methods=[method])
 
-    @app.put("/device/{identity}/data")
-    async def put_device_data(request: Request, identity: str) -> Answer:
-        gate.account(request, "write", "PUT /device/:id/data", identity)
-        return await calls.put(request, store.device(identity))
-
-    @app.delete("/device/{identity}/data")
-    async def delete_device_data(request: Request, identity: str) -> Answer:
-        gate.account(request, "delete", "DELETE /device/:id/data", identity)
-        return await calls.delete(request, store.device(identity))
+    by_owner("POST", "write", calls.post)
+    by_owner("GET", "read", calls.get)
+    by_owner("PUT", "write", calls.put)
+    by_owner("DELETE", "delete", calls.delete)

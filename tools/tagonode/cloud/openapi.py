@@ -60,7 +60,7 @@ _DEVICE_QUERY = {
     "resolveBucketName": _FLAG,
 }
 _SENT = {"sent_status": _FLAG}
-_FIELDS = {
+_FIELDS: dict[str, Any] = {
     "value": {"anyOf": [_TEXT, {"type": "number"}, _FLAG]},
     "unit": {"type": "string", "maxLength": 25},
     "time": {"anyOf": [{"type": "string", "format": "date-time"}, _whole(0)]},
@@ -72,7 +72,7 @@ _FIELDS = {
 _RECORDS = _one_or_many(_object(("variable",), variable={"type": "string", "maxLength": 100}, **_FIELDS))
 _EDITS = _one_or_many(_object(("id",), id=_TEXT, **_FIELDS))
 _PARAMETERS = _one_or_many(_object(id=_TEXT, key=_TEXT, value=_TEXT, sent=_FLAG), profile.PARAMETERS)
-_DEVICE = {
+_DEVICE: dict[str, Any] = {
     "name": {"type": "string", "minLength": 3, "maxLength": 100},
     "description": _TEXT,
     "network": _TEXT,
@@ -84,7 +84,7 @@ _DEVICE = {
     "payload_decoder": _TEXT,
     "chunk_retention": _whole(0, 36),
 }
-_STORAGE = {"type": _choice(("mutable", "immutable")), "chunk_period": _choice(profile.RETENTION)}
+_STORAGE: dict[str, Any] = {"type": _choice(("mutable", "immutable")), "chunk_period": _choice(profile.RETENTION)}
 _TOKEN = _object(
     ("device",),
     device=_TEXT,
