@@ -19,6 +19,7 @@ from foreign_server import foreign_server
 from harness import commands
 from tagonode import places, simulate
 from tagonode.virtual import image, ports
+from test_config_mistakes import BASE
 
 TAGONODE = Path(sys.executable).parent / "tagonode"
 TOKEN = "0c0ffee0-1234-4567-89ab-feedfacebeef"
@@ -219,15 +220,7 @@ def test_a_second_run_continues_with_the_local_tagoio(tmp_path):
     assert (status, result["samples"], result["acknowledged"], result["conserved"]) == (0, 7, 35, True), said
 
 
-GOOD = """
-board = "pico_w"
-[wifi]
-networks = ["field"]
-[sample]
-every = 60
-[[sensors]]
-driver = "bme280"
-bus = "i2c0"
+GOOD = f"""{BASE}
 [sensors.channels.temperature]
 unit = "°C"
 """
@@ -317,7 +310,8 @@ def test_a_text_of_any_alphabet_arrives_as_it_was_written(tmp_path):
             config, "--url", server.url, "--token", TOKEN, "--ca", server.ca_file, "--samples", 1, *FAST
         )
     assert status == 0, said
-    assert server.records[0]["unit"] == "\U0001f321"
+    records = [record for record in server.records if record["variable"] == "temperature"]
+    assert records[0]["unit"] == "\U0001f321"
 
 
 def test_a_failing_sensor_is_named_even_when_the_others_deliver(tmp_path):
