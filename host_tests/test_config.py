@@ -212,7 +212,11 @@ WRONG_BUSES = (
     ("esp32s3", "battery adc:gpio11", "'gpio11' has no ADC that works while Wi-Fi is on: use one of gpio1, gpio2"),
     ("esp32c3", "battery adc:gpio5", "'gpio5' has no ADC that works while Wi-Fi is on: use one of gpio0, gpio1"),
     ("pico_w", "bme280 i2c0;address = 0x80", "address 0x80 is none of an I2C chip: give 0x08 to 0x77"),
-    ("pico_w", 'bme280 i2c0;address = "76"', "address '76' is none of an I2C chip: give a number from 0x08 to 0x77, without quotes"),
+    (
+        "pico_w",
+        'bme280 i2c0;address = "76"',
+        "address '76' is none of an I2C chip: give a number from 0x08 to 0x77, without quotes",
+    ),
     ("pico_w", "rssi wifi;address = 9", "rssi has no address: leave it out"),
     (
         "pico_w",
