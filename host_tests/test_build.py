@@ -18,20 +18,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import pytest
+import test_own_drivers
 from harness import certificates, commands
 from tagonode import build, config, places, roots
 from tagonode.device import settings as device_settings
 from tagonode.virtual.board import interpreter
 
 TAGONODE = Path(sys.executable).parent / "tagonode"
-NODE = """
-board = "pico_w"
-[wifi]
-networks = ["field"]
-[[sensors]]
-driver = "bme280"
-bus = "i2c0"
-"""
+NODE = test_own_drivers.NODE.replace("mine", "bme280")
 FILTERED = NODE + "[sensors.channels.temperature]\nfilters = [{ median = 5 }]\n"
 DERIVED = NODE + '[[derived]]\nformula = "dew_point"\n'
 DARK = "[led]\non = false\n" + NODE

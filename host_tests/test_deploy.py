@@ -305,37 +305,21 @@ def test_each_board_is_known_and_no_other_taken_for_it(wanted, machine):
                 deploy.check_board(other, "PORT", machine, "micropython", [1, 24, 0], 6)
 
 
-@pytest.mark.parametrize(
-    "machine, implementation, version, mpy, words",
-    [
-        ("", "circuitpython", [9, 2, 1], 6, "the board at PORT runs circuitpython, no MicroPython: tagonode flash"),
-        (
-            "Raspberry Pi Pico W with RP2040",
-            "micropython",
-            [1, 23, 0],
-            6,
-            "has MicroPython 1.23.0, and TagoNode needs 1.24",
-        ),
-        (
-            "Raspberry Pi Pico W with RP2040",
-            "micropython",
-            [2, 1, 0],
-            7,
-            "reads .mpy files of version 7, and these have 6",
-        ),
-        ("Raspberry Pi Pico with RP2040", "micropython", [1, 28, 0], 6, "has the MicroPython of a board without Wi-Fi"),
-        (
-            "Generic ESP32C6 module with ESP32C6",
-            "micropython",
-            [1, 28, 0],
-            6,
-            "is a Generic ESP32C6 module with ESP32C6",
-        ),
-    ],
-)
-def test_another_board_or_another_micropython(machine, implementation, version, mpy, words):
+OTHERS = {
+    "the board at PORT runs circuitpython, no MicroPython: tagonode flash": {"implementation": "circuitpython"},
+    "has MicroPython 1.23.0, and TagoNode needs 1.24 or newer: tagonode flash": {"version": [1, 23, 0]},
+    "reads .mpy files of version 7, and these have 6: update TagoNode": {"version": [2, 1, 0], "mpy": 7},
+    "it has the MicroPython of a board without Wi-Fi: tagonode flash": {"machine": "Raspberry Pi Pico with RP2040"},
+    "PORT is a Generic ESP32C6 module with ESP32C6, and node": {"machine": "Generic ESP32C6 module with ESP32C6"},
+}
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_another_board_or_another_micropython(words):
+    right = {"machine": BOARDS[0][1], "implementation": "micropython", "version": [1, 28, 0], "mpy": 6}
+    deploy.check_board("pico_w", "PORT", **right)
     with pytest.raises(deploy.DeployError, match=re.escape(words)):
-        deploy.check_board("pico_w", "PORT", machine, implementation, version, mpy)
+        deploy.check_board("pico_w", "PORT", **(right | OTHERS[words]))
 
 
 @pytest.mark.parametrize("more", [(), ("--port", "PORT", "--all-ports")], ids=["none", "both"])

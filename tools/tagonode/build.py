@@ -267,7 +267,7 @@ class Build:
     @property
     def budget(self) -> int:
         """Bytes of .mpy that may stay loaded on its board."""
-        return int((HEAP_KIB[self.node.board] - WORK_KIB) * 1024 / HEAP_PER_BYTE)
+        return round((HEAP_KIB[self.node.board] - WORK_KIB) * 1024 / HEAP_PER_BYTE)
 
     def check_budget(self) -> None:
         """Raises BuildError when the modules will not fit in the board's heap."""
