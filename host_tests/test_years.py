@@ -119,6 +119,7 @@ def test_a_weak_signal_is_named():
         (point,) = node.hardware.radio.access_points
         point.rssi, point.key = lambda: -91.0, "another password 5"
         node.run(60)
+        node.figure("weak signal, -91 dBm")
         assert node.said("field: weak signal, -91 dBm: move the node or the access point")
         node.check()
 
@@ -160,6 +161,7 @@ def test_country_hostname_address_and_power_saving():
         assert (radio.country, radio.hostname, radio.configured) == ("DE", "beehive-7", {"pm": 0})
         assert radio._address == ["192.168.7.9", "255.255.255.0", "192.168.7.1", "127.0.0.1"]
         assert node.said("joined field")
+        node.figure("all of them reach the radio")
 
 
 # ---- the network behind it

@@ -220,6 +220,14 @@ def test_asked_every_minute_it_measures_over_hours():
     assert made.clock.drift == pytest.approx(40, abs=8)
 
 
+def test_asked_every_five_minutes_noise_is_no_drift():
+    made = Made()
+    for i in range(12 * 12):
+        made.world.ms = i * 300000
+        made.set(NOW_MS + made.world.ms + made.world.ms * 40 // 1000000 + (40 if i % 2 else -40))
+    assert made.clock.drift == pytest.approx(40, abs=12)
+
+
 def test_what_was_measured_is_kept_across_restarts(tmp):
     path = tmp + "/notes.json"
     made = Made(notes=Notes(path))

@@ -1,7 +1,6 @@
 """`network` for a virtual board: a station interface whose radio is simulated in the host process."""
 
 import json
-import time
 
 import backplane
 
@@ -54,6 +53,8 @@ class WLAN:
         return _radio("status", param)
 
     def scan(self):
+        import time  # now, for it may be virtual
+
         seconds, rows = _radio("scan")
         time.sleep_ms(int(seconds * 1000))
         return [(row[0].encode(), b"") + tuple(row[2:]) for row in rows]
