@@ -717,6 +717,17 @@ def test_a_result_file_that_is_cut_anywhere_goes_on(tmp_path):
         assert path.read_bytes() == content, cut
 
 
+def test_half_a_row_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "r.csv"
+    write_results(path, ROWS[:1])
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"a node with a long name,SN000000001,012345")
+    with ResultFile(path) as results:
+        assert path.read_bytes() == whole
+        results.add(Row("abc"), "i", "t", "found")
+    assert path.read_bytes() == whole + b"abc,,i,t,found\n"
+
+
 @pytest.mark.parametrize(
     "content",
     [b"a,b\n1,2\n", b"name,serial\n", b"dear diary", b"\xff\xfe\n", b'name,serial,device_id,token,result\n"x\n'],
