@@ -134,12 +134,12 @@ def assemble() -> Node:
     if crashes >= _SAFE_AFTER:
         from agent.safe import SafeNode
 
-        node = SafeNode(config, board, journal, clock, link, session, resolver, buffer, cause, crashes)
-        load_events(config, node, node.uplink)
-        node.events.add("event", about)
-        node.events.add("event", node.said)
-        return node
-    sensors = [load_sensor(row, board) for row in config["sensors"]]
+        safe = SafeNode(config, board, journal, clock, link, session, resolver, buffer, cause, crashes)
+        load_events(config, safe, safe.uplink)
+        safe.events.add("event", about)
+        safe.events.add("event", safe.said)
+        return safe
+    sensors: list = [load_sensor(row, board) for row in config["sensors"]]
     health = None
     if config["health.every"]:
         from agent.health import Health

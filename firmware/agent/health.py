@@ -73,4 +73,4 @@ class Health:
             sum(failures.values()),
             ", ".join(["%s %d" % (verdict, failures[verdict]) for verdict in sorted(failures)]) or None,
         ]
-        return [reading for reading, taken in zip(readings, self._taken) if not taken]
+        return tuple([reading for reading, taken in zip(readings, self._taken) if not taken])
