@@ -205,6 +205,20 @@ def test_a_jump_is_no_drift():
     assert made.clock.drift == pytest.approx(drift, abs=0.3)
 
 
+def test_a_small_jump_after_a_long_time_is_no_drift():
+    made = Made()
+    made.set(NOW_MS)
+    made.world.ms += 4 * DAY_MS
+    later = NOW_MS + 4 * DAY_MS + 61000  # 176 ppm, if it were
+    for _ in range(2):
+        try:
+            made.set(later)
+        except ValueError:
+            pass
+    assert made.clock.now() == later
+    assert made.clock.drift is None
+
+
 def test_the_date_of_an_answer_is_too_coarse_to_measure_by():
     made = Made()
     for i in range(5):
