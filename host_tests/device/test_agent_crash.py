@@ -75,7 +75,7 @@ async def test_a_task_that_fails_every_minute_is_recorded_once_a_day(tmp):
     for _ in range(3 * 1440):
         node.record("sampler", ValueError("again"))
         node.world.ms += 60000
-    assert len(node.records()) == 3
+    assert [number for number, _ in events.listing(node.folder)] == [1, 2, 3]
     node.record("sampler", ValueError("another"))
     node.record("uplink", ValueError("another"))
     assert [text.split("\n")[1].split("(")[0] for text in node.records()[-2:]] == [
