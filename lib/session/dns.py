@@ -4,6 +4,8 @@ import struct
 
 from micropython import const
 
+from session import DnsError
+
 _TYPE_A = const(1)
 _TYPE_CNAME = const(5)
 _CLASS_IN = const(1)
@@ -11,10 +13,6 @@ _QR = const(0x8000)
 _RCODE = const(0x000F)
 _NXDOMAIN = const(3)
 _MAX_POINTERS = const(16)
-
-
-class DnsError(ValueError):
-    """The answer is not one: malformed, refused, or without the address asked for."""
 
 
 def encode_query(ident: int, name: str) -> bytes:

@@ -1,10 +1,11 @@
 """Host names to addresses by a UDP query of our own: getaddrinfo blocks on every port, on some for ever."""
 
 import os
+import sys
 
 from micropython import const
 
-from session import dns, udp
+from session import DnsError, udp
 
 _PORT = const(53)
 _TRIES = const(2)
@@ -35,23 +36,28 @@ class Resolver:
         """
         if is_address(name):
             return name
+        # a connection is kept for hours: in between the messages' code is not
+        from session import dns
+
+        del sys.modules["session.dns"]
+        delattr(sys.modules["session"], "dns")
         for _ in range(_ALIASES):
-            address, alias = await self._ask(name)
+            address, alias = await self._ask(dns, name)
             if address:
                 return address
             name = alias
-        raise dns.DnsError("too many aliases behind " + name)
+        raise DnsError("too many aliases behind " + name)
 
-    async def _ask(self, name):
+    async def _ask(self, dns, name):
         failure = None
         for server in list(self._servers()) * _TRIES:
             try:
-                return await self._ask_one(server, name)
+                return await self._ask_one(dns, server, name)
             except (OSError, ValueError) as error:
                 failure = error
         raise failure or OSError(113, "no name server: the network gave none")
 
-    async def _ask_one(self, server, name):
+    async def _ask_one(self, dns, server, name):
         ident = int.from_bytes(os.urandom(2), "big")
         address, port = udp.endpoint(server, _PORT)
         query = dns.encode_query(ident, name)

@@ -32,6 +32,7 @@ mbedTLS 3.6 ``x509_crt_verify_info`` and of MicroPython's and CPython's ssl modu
 """
 
 import json
+import sys
 
 from micropython import const
 
@@ -48,39 +49,6 @@ MISCONFIGURED = "misconfigured"
 AMBIGUOUS = "ambiguous"
 
 _DETAIL_MAX = const(120)
-_WAIT_MAX = const(3600)
-
-# Refusals that no other reading would escape. A row's words must all be in the text. The sentences behind some of them:
-# "The device has reached the limit of 50000 data registers", "Device not found or inactive", and for times outside of
-# the retention "Time must be between 2026-01-01 and 2026-02-03".
-_DEVICE_REFUSES = (
-    "limit reach/limit exceed month/quota/time must between/retention/time too old/time future"
-    "/deactivated/disabled/inactive/permission"
-)
-
-# What an exception while shaking hands means: the reason (none: not a matter of trust), phrases any of which is in its
-# text, what to tell the user. A certificate may fail in several ways at once. A clock that is behind is named last,
-# since setting the clock cures that one fault only. One text a row: every tuple would cost a board's heap for ever.
-_HANDSHAKE = (
-    "host/common name/name mismatch/address mismatch"
-    "/the certificate is for another host: check the server's name in the settings",
-    "issuer/-30336/no root certificate on this board: build with the default roots or with --ca",
-    "issuer/not correctly signed/issuer certificate/self-signed"
-    "/no root on this board vouches for the server: build with --ca and the server's root",
-    "expired/expired/the server's certificate has expired: renew it, or check this board's clock",
-    "clock/in the future/not yet valid/the certificate is not valid yet: this board's clock is behind",
-    "/-30592/protocol version/protocol_version/the server broke off the TLS handshake: it must offer TLS 1.2",
-    "/enomem/errno 12]/-32512"
-    "/too little free memory for TLS, which needs 17 KB in one piece: drop a sensor or a feature",
-)
-
-_STAGES = {
-    "resolve": "no address for the server: check its name, the network and its DNS",
-    "connect": "no connection to the server",
-    "handshake": "TLS handshake failed",
-    "send": "connection lost while sending",
-    "answer": "no full answer",
-}
 
 
 def parse_envelope(body):
@@ -113,53 +81,13 @@ def judge(status: int, header, body, secret: str = None):
     """
     answer = parse_envelope(body)
     said = None if answer is None else message_of(answer)
-    detail = _tidy(said or f"HTTP {status}", secret)
-    success = 200 <= status < 300
-    if success and answer is not None and answer.get("status") is True:
+    detail = tidy(said or f"HTTP {status}", secret)
+    if 200 <= status < 300 and answer is not None and answer.get("status") is True:
         if answer.get("message"):
             return ACCEPTED_WITH_WARNING, detail, None
         return ACCEPTED, detail, None
 
-    wait = _wait(header, said)
-    if status == 429:
-        return THROTTLED, detail, wait
-    if status in (502, 504):
-        # A gateway speaks for a server behind it, which may have stored the batch.
-        return AMBIGUOUS, detail, None
-    if status >= 500 or status == 408:
-        return UNAVAILABLE, detail, wait
-    verdict = None
-    if status in (401, 403):
-        verdict = UNAUTHORISED
-    elif status == 402:
-        verdict = DEVICE_REFUSES
-    elif status == 413:
-        verdict = TOO_LARGE
-    elif 300 <= status < 400:
-        verdict = MISCONFIGURED
-        said = header("location") or "nowhere"
-        detail = _tidy(f"correct the server's address: HTTP {status} sends us to {said}", secret)
-    elif status in (404, 405):
-        verdict = MISCONFIGURED
-        detail = _tidy("wrong server address or path: " + detail)
-    # 200 and 4xx mean what TagoIO says they mean, if it is TagoIO who speaks.
-    elif answer is None or answer.get("status") is not False:
-        verdict = AMBIGUOUS if success else UNAVAILABLE
-        detail = f"HTTP {status} without an answer of TagoIO's"
-    else:
-        text = detail.lower()
-        if "too many requests" in text:
-            return THROTTLED, detail, wait
-        verdict = REJECTED
-        if "authorization denied" in text:
-            verdict = UNAUTHORISED
-        elif "entity too large" in text:
-            verdict = TOO_LARGE
-        else:
-            for words in _DEVICE_REFUSES.split("/"):
-                if all([word in text for word in words.split()]):
-                    verdict = DEVICE_REFUSES
-    return verdict, detail, None
+    return _troubles().judge(status, header, answer, said, detail, secret)
 
 
 def judge_failure(stage: str, text: str, sent: bool):
@@ -170,37 +98,21 @@ def judge_failure(stage: str, text: str, sent: bool):
     which a byte is missing, so until then nothing has been delivered; from then on nobody knows.
     """
     if sent:
-        return AMBIGUOUS, _tidy("sent, but no full answer: " + text), None
-    if stage == "handshake":
-        low = text.lower()
-        for row in _HANDSHAKE:
-            reason, *phrases, message = row.split("/")
-            if any([phrase in low for phrase in phrases]):
-                return UNTRUSTED if reason else UNAVAILABLE, message, reason or None
-    return UNAVAILABLE, _tidy(_STAGES[stage] + ": " + text), None
+        return AMBIGUOUS, tidy("sent, but no full answer: " + text), None
+    return _troubles().judge_failure(stage, text)
 
 
-def retry_after(text):
-    """Seconds (1 to 3600) at the start of a Retry-After value, None when it begins otherwise."""
-    seconds = -1
-    for c in text.lstrip(" :="):
-        if not "0" <= c <= "9":
-            break
-        seconds = min(max(seconds, 0) * 10 + ord(c) - 48, _WAIT_MAX)
-    return None if seconds < 0 else max(seconds, 1)
+def _troubles():
+    """What is behind all that is not plain success: loaded for one call, since a healthy node needs it never."""
+    from tagoio import troubles
+
+    del sys.modules["tagoio.troubles"]
+    delattr(sys.modules["tagoio"], "troubles")
+    return troubles
 
 
-def _wait(header, said):
-    # A header with a date is passed over: the text, or the next full minute, serves as well.
-    seconds = retry_after(header("retry-after") or "")
-    if seconds is None and said:
-        at = said.lower().replace(" ", "-").find("retry-after")
-        if at >= 0:
-            seconds = retry_after(said[at + 11 :])
-    return seconds
-
-
-def _tidy(text, secret=None):
+def tidy(text: str, secret: str = None) -> str:
+    """At most 120 characters of it, on one line, `secret` blotted out."""
     # One line, nothing that a terminal takes for a command, no halves of pairs that no UTF-8 text may have (json makes
     # them of an escaped emoji).
     if secret:

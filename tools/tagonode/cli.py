@@ -444,8 +444,8 @@ def cloud(
     host: Annotated[
         str,
         typer.Option(
-            help="Where to listen: 0.0.0.0 opens it to the networks this machine is in, so that boards can reach it; the "
-            "page then needs the key in its address."
+            help="Where to listen: 0.0.0.0 opens it to the networks this machine is in, so that boards can reach it; "
+            "the page then needs the key in its address."
         ),
     ] = "127.0.0.1",
     page_port: Annotated[
