@@ -53,10 +53,10 @@ def test_immutable_devices_forget_what_is_older_than_their_retention(kept, perio
     fields = {"chunk_period": period, "chunk_retention": retention}
     device = kept.device(kept.create_device("forgets", "immutable", **fields)[0])
     other = kept.device(kept.create_device("keeps", "mutable")[0])
-    days = [record(time=NOW - n * DAY // 2) for n in range(500)]
+    start = rules.retention_start(NOW, period, retention)
+    days = [record(time=NOW - n * DAY // 2) for n in range(498)] + [record(time=start), record(time=start - 1)]
     for each in (device, other):
         kept.add(each, days, NOW)
-    start = rules.retention_start(NOW, period, retention)
     assert times.iso8601(start)[:10] == kept_from
     expected = sum(row.time >= start for row in days)
     assert kept.prune(NOW) == 500 - expected
