@@ -31,9 +31,9 @@ class Uplink:
     `flush` is an Event that asks for sending now. buffer: bytearray of BUFFER bytes, which bodies are made in and
     answers are kept in.
 
-    `errands`: coroutine functions errand(pulse, uplink), done after each turn that found TagoIO willing: for what is no
-    reading (agent.events, agent.remote). They ask by `exchange`, and find the answer in `response`. short_of_memory():
-    told of each attempt that had too little; changed(): of each that is over.
+    `errands`: coroutine functions errand(pulse, uplink), done after each turn, for what is no reading (agent.events).
+    They ask by `exchange`, and find the answer in `response`. short_of_memory(): told of each attempt that had too
+    little; changed(): of each that is over.
     """
 
     def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
@@ -95,9 +95,8 @@ class Uplink:
                     self.flush.set()  # what is taken until then has waited long enough
                 await pulse.wait(self._link.up)
                 await pulse.wait(self._clock.synced)
-                if not self._status["error"]:
-                    for errand in self.errands:
-                        await errand(pulse, self)
+                for errand in self.errands:
+                    await errand(pulse, self)
 
     def _until_due(self):
         if not self._every_ms:
