@@ -6,6 +6,7 @@ tagoio's, how bytes travel is session's.
 
 import asyncio
 import random
+import sys
 from binascii import crc32
 
 from micropython import const
@@ -15,14 +16,11 @@ from agent.batch import Batch
 from session.client import SessionError
 from spool import SpoolError
 from tagoio import verdicts
-from tagoio.question import found, question
 
 BUFFER = const(4096)  # bytes of a body's piece: what one TLS record takes on esp32 and rp2
 _PATH = "/data"
 _SPREAD = const(12)  # doublings of a wait at most
-_DOUBT_ENDS = const(8)  # points after which no further question is worth its wait
-_ANSWERED = const(4)  # TagoIO answered, but did not show the reading
-_ODD = const(1)  # somebody answered, hardly TagoIO
+_ANSWERED = const(4)  # points of doubt, after which it is asked more slowly
 
 
 class Uplink:
@@ -190,39 +188,18 @@ class Uplink:
         self._doubt = 0 if not arrived or self._batch.recall() else None
 
     async def _ask(self, pulse):
-        """Ask TagoIO for the last reading of the batch that nobody knows about, and settle what follows."""
-        batch = self._batch
-        wanted = batch.question()
-        if wanted is None:
-            # the queue has dropped it meanwhile
-            batch.returned()
-            self._doubt = None
-            return verdicts.AMBIGUOUS, "the queue has dropped what was asked for", None
-        variable, group, time = wanted
-        # whatever of it a server does not understand: once by group, once by time
-        by_time = self._doubt >= _ANSWERED and time is not None
-        asked = question(variable, None, time) if by_time else question(variable, group)
-        verdict, detail, hint = await self.exchange(pulse, "GET", asked)
-        response = self.response
-        there = None
-        if verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
-            # by its group alone: another node of the same device may have sampled at the same moment
-            there = found(response.body(), variable, group)
-            if there:
-                self._log.info("uplink", "it had arrived: " + group)
-                self._taken()
-                return verdicts.ACCEPTED, "", None
-        elif verdict == verdicts.THROTTLED or response.status is None or response.status >= 500:
-            return verdicts.UNAVAILABLE if verdict == verdicts.AMBIGUOUS else verdict, detail, hint
-        self._doubt += _ANSWERED if there is False or response.status in (400, 401, 403, 404, 405) else _ODD
-        if self._doubt < _DOUBT_ENDS:
-            return verdicts.AMBIGUOUS, "not known yet whether %s arrived" % group, None
-        self._doubt = None
-        batch.returned()
-        if there is None:
-            self._status["resent"] += 1
-            return verdicts.AMBIGUOUS, "no word whether %s arrived (%s): sending it again" % (group, detail), None
-        return verdicts.AMBIGUOUS, group + " did not arrive: sending it again", None
+        from agent import doubt  # for one question, for they are seldom asked
+
+        del sys.modules["agent.doubt"]
+        delattr(sys.modules["agent"], "doubt")
+        points, again, verdict, detail, hint = await doubt.ask(self, self._batch, self._doubt, pulse)
+        if verdict == verdicts.ACCEPTED:
+            self._log.info("uplink", detail)
+            self._taken()
+        else:
+            self._doubt = points
+            self._status["resent"] += again
+        return verdict, detail, hint
 
     # ---- how
 

@@ -77,13 +77,13 @@ MUTATIONS: list[Mutation] = [
         "            self._doubt = 0\n        elif",
         "            pass\n        elif",
     ),
-    ("asked once", "uplink", "_DOUBT_ENDS = const(8)", "_DOUBT_ENDS = const(4)"),
-    ("asked for ever", "uplink", "_ODD = const(1)", "_ODD = const(0)"),
+    ("asked once", "doubt", "_ENDS = const(8)", "_ENDS = const(4)"),
+    ("asked for ever", "doubt", "_ODD = const(1)", "_ODD = const(0)"),
     ("asked at once", "uplink", "window // (12 if", "0 * (12 if"),
-    ("both questions the same", "uplink", "by_time = ", "by_time = False and "),
+    ("both questions the same", "doubt", "by_time = ", "by_time = False and "),
     ("after a restart nothing is asked", "uplink", "if self._batch.recall():\n", "if False:\n"),
-    ("a lost question is an answer", "uplink", "response.status is None or ", ""),
-    ("a sending again that nobody counts", "uplink", 'self._status["resent"] += 1', "pass"),
+    ("a lost question is an answer", "doubt", "response.status is None or ", ""),
+    ("a sending again that nobody counts", "doubt", "None, True, ", "None, False, "),
     (
         "plain HTTP without a word",
         "uplink",
@@ -488,7 +488,7 @@ def place(file: str) -> str:
 def tests_of(file: str) -> list[str]:
     if file in BOARDS:
         return ["device/test_boards.py"]
-    names = ("uplink", "uplink_tls", "batch") if file in ("uplink", "batch") else (file,)
+    names = ("uplink", "uplink_tls", "batch") if file in ("uplink", "batch", "doubt") else (file,)
     names = ("link",) if file in ("scan", "notes") else names
     return [f"device/test_agent_{name}.py" for name in names]
 
