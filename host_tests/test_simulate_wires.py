@@ -14,6 +14,9 @@ NODE = """
 board = "{board}"
 [wifi]
 networks = ["field"]
+# seven kinds of sensor are what a Pico W has room for; with health readings it is five
+[health]
+every = 0
 [[sensors]]
 driver = "ds18b20"
 bus = "onewire:{onewire}"
