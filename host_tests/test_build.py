@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import warnings
@@ -268,7 +267,7 @@ def test_the_built_node_starts_on_micropython(node, ca, tmp_path):
     code = (
         f"import sys; sys.path[:] = ['', '.frozen', 'lib']\nfor name in {names!r}: __import__(name)\nprint('all there')"
     )
-    done = subprocess.run([interpreter(), "-c", code], cwd=tmp_path / "out", capture_output=True, text=True)
+    done = commands.run(interpreter(), "-c", code, cwd=tmp_path / "out")
     assert done.stdout == "all there\n", done.stderr
 
 

@@ -250,7 +250,7 @@ def test_no_permission(bench, monkeypatch):
         ("", "the node has no device token yet: run tagonode provision FOLDER/node.toml, or write token = "),
         (
             f'token = "{TOKEN}"\n',
-            'there is no Wi-Fi password: write wifi_password = "…" into FOLDER/secrets.toml ("" for',
+            'there is no Wi-Fi password: write wifi_password = "…" into FOLDER/secrets.toml, or set ',
         ),
     ],
     ids=["token", "Wi-Fi"],
@@ -263,7 +263,7 @@ def test_secrets_that_are_missing(tmp_path, secrets, words):
 
 
 def test_secrets_of_the_environment_come_first_and_an_open_network_has_none(tmp_path, monkeypatch):
-    (tmp_path / "secrets.toml").write_text('token = "another"\nwifi_password = ""\n')
+    (tmp_path / "secrets.toml").write_text('token = "11111111-2222-3333-4444-555555555555"\nwifi_password = ""\n')
     monkeypatch.setenv(config.ENV_TOKEN, TOKEN)
     monkeypatch.setenv(config.ENV_WIFI, "")
     found = deploy.find_secrets(tmp_path / "node.toml")("any serial")

@@ -6,12 +6,12 @@ No device test of the collector: it has its own file systems, and its own `os` u
 import builtins
 import contextlib
 import json
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 from campaigns import littlefs_cpython
+from harness import commands
 from harness.places import HOST_TESTS
 from tagonode import deploy, places
 from tagonode.virtual.board import interpreter
@@ -76,7 +76,7 @@ def cut(runtime: str, boot: bytes, program: int, seed: int, folder) -> dict:
     (folder / "boot.py").write_bytes(boot)
     arguments = [folder / "boot.py", program, seed, json.dumps(journal), json.dumps(folders)]
     command = [interpreter(), "-X", "heapsize=16M", CAMPAIGNS / "boot_scenario.py", CAMPAIGNS, *arguments]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    done = commands.run(*command)
     assert done.returncode == 0 and done.stdout, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -127,7 +127,7 @@ def test_without_anything_committed_it_touches_nothing_and_leaves_no_name(runtim
         "print(list(names), gc.mem_alloc() - before)\n"
     )
     command = [interpreter(), "-c", code, str(places.FIRMWARE / "boot.py")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = commands.run(*command)
     names, kept = done.stdout.rsplit(" ", 1)
     assert names == "['__name__']" and int(kept) < 200, done.stdout + done.stderr
     assert len(BOOT) < 1200
