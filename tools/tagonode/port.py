@@ -3,6 +3,7 @@
 import contextlib
 import os
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mpremote.transport_serial import SerialTransport
 
 # an answer that takes longer than this is none
 _SILENCE_S = 2
+_BUSY_S = 1.5
 _PROMPT_S = 5
 
 # What MicroPython calls the boards, and ours of that kind; the more special names come first.
@@ -46,10 +48,7 @@ def board_at(port: str) -> Iterator[SerialTransport]:
 
     A program that was interrupted for this does not go on afterwards: see restart().
     """
-    try:
-        transport = SerialTransport(port, timeout=_SILENCE_S)
-    except (TransportError, OSError, ValueError):
-        raise PortError(why_not(port)) from None
+    transport = _open(port)
     try:
         try:
             transport.enter_raw_repl(timeout_overall=_PROMPT_S)
@@ -69,6 +68,19 @@ def board_at(port: str) -> Iterator[SerialTransport]:
             if transport.in_raw_repl:
                 transport.exit_raw_repl()
             transport.close()
+
+
+def _open(port: str) -> SerialTransport:
+    until = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            return SerialTransport(port, timeout=_SILENCE_S)
+        except (TransportError, OSError, ValueError):
+            reason = why_not(port)
+        # a system that looks at what was plugged in has the port for a moment
+        if not reason.endswith("try again") or time.monotonic() > until:
+            raise PortError(reason)
+        time.sleep(0.1)
 
 
 def call(transport: SerialTransport, function: str, *arguments: Any) -> Any:
