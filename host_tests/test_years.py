@@ -167,20 +167,24 @@ def test_country_hostname_address_and_power_saving():
 # ---- the network behind it
 
 
+# a slice in the suite; make scenarios has all of it
+DAYS = 3 if FIGURES in os.environ else 0.5
+
+
 def test_link_up_but_no_internet_for_three_days():
     with VirtualNode(SLOW) as node:
         node.run(hours=2)
         node.offline()
         since = node.clock()
-        node.run(days=3, within=200)
+        node.run(days=DAYS, within=200)
         assert node.boots == []  # an outage is no reason to start again
         assert len(node.said("joined")) == 1
         node.online()
         node.run_until(lambda: all_arrived(node), 7200, 60)
-        recovered = node.clock() - since - 3 * DAY_S
+        recovered = node.clock() - since - DAYS * DAY_S
         rows = taken(node)
         assert sorted(rows) == list(range(1, len(rows) + 1))
-        assert len(rows) >= (3 * 1440 + 120) - 35
+        assert len(rows) >= (DAYS * 1440 + 120) - 35
         assert all(59 < b - a < 61 for a, b in pairwise(list(rows.values())[1:])) and worst(node) < 1
         node.check()
         node.figure(f"{len(rows)} samples, all delivered {recovered / 60:.0f} min after it is back, no restart")
@@ -345,15 +349,15 @@ def test_a_bad_crystal_is_learnt_and_known_after_a_restart(ppm):
         node.run(60)
         node.ntp.stop()
         start = len(node.truth)
-        node.run(days=3, within=200)
+        node.run(days=DAYS, within=200)
         rows = taken(node)
         wrong = max(
             abs(rows[sequence] - node.truth[sequence - 1]) for sequence in range(start + 1, max(rows)) if rows[sequence]
         )
         assert before <= 4 and node.state["clock"] == 2
-        assert wrong < 1.5  # the crystal alone would be 11 s off
+        assert wrong < min(1.5, DAYS * 3.9 / 2)  # the crystal alone would be 3.9 s a day off
         node.check()
-        node.figure(f"{wrong:.1f} s wrong after 3 days without NTP, 11.7 s by the crystal alone")
+        node.figure(f"{wrong:.1f} s wrong after {DAYS} days without NTP, {DAYS * 3.9:.1f} s by the crystal alone")
 
 
 # ---- the watchdog
