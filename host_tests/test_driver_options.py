@@ -7,10 +7,7 @@ NUMBER, WHOLE, BOOL, TEXT = "a number", "a whole number", "true or false", "a te
 NAN, INFINITY = float("nan"), float("inf")
 
 REFUSED = {
-    "bh1750": [
-        *[({"measurement_time": value}, "31 … 254") for value in (0, -1, 30, 255, 300)],
-        *[({"measurement_time": value}, WHOLE) for value in (69.5, "69", True)],
-    ],
+    "bh1750": [({"measurement_time": 31}, "measurement_time")],  # which a loss of power would undo
     "ads1115": [
         *[({"full_scale": value}, "choose 6.144") for value in (0, 4, -4.096, 1e30)],
         *[({"full_scale": value}, NUMBER) for value in ("4.096", NAN, INFINITY, False, [])],
@@ -56,7 +53,6 @@ REFUSED = {
     "pms5003": [({"standard": "no"}, BOOL), ({"standard": 1}, BOOL)],
 }
 TAKEN = {
-    "bh1750": ({"measurement_time": 31}, {"measurement_time": 254}),
     "ads1115": ({"full_scale": 0.256}, {"full_scale": 6.144}),
     "analog": (
         {"ratio": 11},

@@ -137,9 +137,9 @@ MUTATIONS: list[Mutation] = [
     ("bus held low taken for darkness", "bh1750", 'raise SensorError("bus held low")', "return"),
     ("stale result not cleared", "bh1750", "self._instruct(_RESET)\n", "pass\n"),
     ("other chip not noticed", "bh1750", "if self._result():", "if False:"),
-    ("typical time instead of the longest", "bh1750", "self._wait_ms(180)", "self._wait_ms(120)"),
-    ("measurement time not set", "bh1750", "self._instruct(0x60 | self._time & 31)", "pass"),
-    ("measurement time not allowed for", "bh1750", " * 69 / self._time", ""),
+    ("typical time instead of the longest", "bh1750", "_LONGEST_H_MS = const(182)", "_LONGEST_H_MS = const(122)"),
+    ("measurement time not set", "bh1750", "self._instruct(_MTREG_LOW)", "pass"),
+    ("upper bits of the measurement time not set", "bh1750", "self._instruct(_MTREG_HIGH)", "pass"),
     (
         "CRC ignored",
         "scd4x",

@@ -18,19 +18,18 @@ class PortExpander(Registers):
             self._rest = data[-1]
 
 
-def make_rig(address=0x23, measurement_time=69):
+def make_rig(address=0x23):
     def made(rig):
         return chips.BH1750(rig.environment, rig.clock.seconds, address)
 
     return Rig(
-        lambda rig: bh1750.BH1750(rig.i2c, address, measurement_time),
+        lambda rig: bh1750.BH1750(rig.i2c, address),
         made,
         (bh1750,),
         SCENES,
-        (0.84 * 69 / measurement_time,),  # a count
+        (0.84,),  # a count
         strangers=(lambda rig: PortExpander(address), lambda rig: Registers(address, {}, 0xFF)),
         twin=made,
-        patience_ms=750,
     )
 
 
@@ -50,10 +49,9 @@ def test_worked_example_of_the_datasheet():
     assert rig.driver.measure() == pytest.approx((28066.67,), abs=0.01)
 
 
-@pytest.mark.parametrize("measurement_time", (31, 69, 254))
-def test_grid_against_the_chip(measurement_time):
-    rig = make_rig(0x5C, measurement_time)
-    for lux in (0, 0.5, 1, 4, 54, 1234.5, 14000):
+def test_grid_against_the_chip():
+    rig = make_rig(0x5C)
+    for lux in (0, 0.5, 1, 4, 54, 1234.5, 14000, 54000):
         rig.environment.set(illuminance=lux)
         rig.check_values(rig.driver.measure())
 
@@ -71,15 +69,13 @@ def test_beyond_its_reach():
     rig.environment.set(illuminance=60000)
     with pytest.raises(SensorError, match="too bright"):
         rig.driver.measure()
-    rig = make_rig(measurement_time=31)
-    rig.environment.set(illuminance=110000)
-    rig.check_values(rig.driver.measure())
 
 
 def test_sets_the_measurement_time_that_somebody_changed():
-    rig = make_rig()
-    rig.chip.write(b"\x47\x7e")
-    rig.must_read()
+    for opcodes in (b"\x47\x7e", b"\x40\x7f", b"\x42\x7f", b"\x47\x65"):
+        rig = make_rig()
+        rig.chip.write(opcodes)
+        rig.must_read()
 
 
 def test_an_instruction_that_is_not_acknowledged():
