@@ -28,6 +28,7 @@ from tagonode.fleet import FleetError, ResultFile, Row
 from tagonode.provision import Options, ProvisionError, Storage, WrongUse, storage_of, write_token
 
 TAGONODE = Path(sys.executable).parent / "tagonode"
+A_TOKEN = b"0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
 RETRY = "Too many requests (Retry-After: "
 
 
@@ -674,16 +675,24 @@ def test_fleets(tmp_path, content, rows):
         (b'name,site\nabc,"x\ny"\n', ["f.csv:2: site: holds a control character: take it out"]),
         (b"name,site\nabc," + b"x" * 101, ["f.csv:2: site: has 101 characters: shorten it to 100"]),
         (b"name," + b",".join(b"t%d" % n for n in range(30)) + b"\nabc\n", ["f.csv:1: too many columns: TagoIO tak"]),
+        (b"name,Token\nabc,x\n", ["f.csv:1: Token: would be a tag that is called so at TagoIO: take this column out"]),
+        (b"name,Device Token,password\nabc,x,y\n", ["f.csv:1: Device Token: ", "f.csv:1: password: would be"]),
+        (b"name,WIFI_PASSWORD\nabc,x\n", ["f.csv:1: WIFI_PASSWORD: would be a tag"]),
+        (b"name,device_id,result\nabc,x,y\n", ["f.csv:1: device_id: would be", "f.csv:1: result: would be"]),
+        (b"name,site\nabc,a\ndef,<token>\n", ["f.csv:3: site: looks like a token, and tags are no place for it"]),
+        (b"name,site\nabc,at-<token>\n", ["f.csv:2: site: looks like a token"]),
+        (b"abc,<token>\n", ["f.csv:1: the heading of column 2 looks like a token: take this column out"]),
         (b"name,serial\nab,S1\nabc,S1\n", ["f.csv:2: name: has 2", "f.csv:3: serial: 'S1' stands in line 2"]),
     ],
 )  # fmt: skip
 def test_fleets_that_are_wrong_are_told_by_line_and_column(tmp_path, monkeypatch, content, problems):
     monkeypatch.chdir(tmp_path)
-    Path("f.csv").write_bytes(content)
+    Path("f.csv").write_bytes(content.replace(b"<token>", A_TOKEN))
     with pytest.raises(FleetError) as error:
         fleet.read(Path("f.csv"))
     for problem in problems:
         assert problem in str(error.value)
+    assert A_TOKEN[:8].decode() not in str(error.value).lower()
     assert len(error.value.problems) == max(1, sum(problem.startswith("f.csv") for problem in problems))
 
 

@@ -105,6 +105,11 @@ _SECRET_VALUE = re.compile(
 )
 
 
+def looks_secret(text: str) -> bool:
+    """Whether a text holds what looks like a token or a key."""
+    return bool(_SECRET_VALUE.search(text))
+
+
 def _is_secret_key(key: str) -> bool:
     key = key.lower()
     return bool(_SECRET_KEY.fullmatch(key) or difflib.get_close_matches(key, _SECRET_WORDS, 1, 0.85))

@@ -15,12 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from tagonode.config import looks_secret
 from tagonode.problems import Problem, or_nearest
 
 NAME_CHARACTERS = (3, 100)
 TEXT_CHARACTERS = 100
 TAGS = 29  # TagoIO takes 30, and one is the serial number
 COLUMNS = ("name", "serial", "device_id", "token", "result")
+# what is secret, or stands in a result file: as tags, everybody who sees the device could read it
+_NO_TAGS = (*COLUMNS[2:], "device_token", "password", "wifi_password")
+
+_NO_SECRETS = "take this column out; provision itself makes the tokens, and passwords belong into secrets.toml"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -73,6 +78,9 @@ def _header_problems(path: Path, line: int, header: list[str]) -> list[str]:
     def problem(key: str, text: str) -> str:
         return str(Problem(str(path), line, key, text))
 
+    secret = [at for at, key in enumerate(header, 1) if looks_secret(key)]
+    if secret:
+        return [problem("", f"the heading of column {at} looks like a token: {_NO_SECRETS}") for at in secret]
     found = []
     if "name" not in header:
         near = or_nearest("name", [each for each in header if each])
@@ -82,6 +90,8 @@ def _header_problems(path: Path, line: int, header: list[str]) -> list[str]:
             found.append(problem("", f"column {at + 1} has no heading: name it, or take it out"))
         elif key in header[:at]:
             found.append(problem(key, "this column is there twice: take one of them out"))
+        elif re.sub(r"[\s-]+", "_", key.lower()) in _NO_TAGS:
+            found.append(problem(key, f"would be a tag that is called so at TagoIO: {_NO_SECRETS}"))
         elif wrong := _wrong_text(key):
             found.append(problem(key, wrong))
     if len(set(header) - {"name", "serial"}) > TAGS:
@@ -137,6 +147,8 @@ def _row(
         what = wrong_name(cell) if key == "name" else _wrong_text(cell)
         if key == "name" and not cell:
             what = "is empty: give each node a name"
+        if key not in taken and looks_secret(cell):
+            what = f"looks like a token, and tags are no place for it: {_NO_SECRETS}"
         if not what and cell and key in taken:
             other = taken[key].setdefault(cell, line)
             if other != line:
