@@ -40,7 +40,7 @@ STEPS = (
     ("alarm = {above = 30, below = 1, hysteresis = 0.5}", {"alarm": [30, 1, 0.5]}),
     ("filters = [{median = 5}, {average = 3}]", {"filters": [["median", 5], ["average", 3]]}),
     ('filters = [{window = "mean", every = 600}]', {"filters": [["window", "mean", 600000]]}),
-    ("filters = [{delta = 0.5, heartbeat = 0.25}]", {"filters": [["delta", 0.5, 250]]}),
+    ("filters = [{delta = 0.5, heartbeat = 1.25}]", {"filters": [["delta", 0.5, 1250]]}),
 )
 
 
@@ -61,6 +61,19 @@ decimals = 0
     )["sensors"]
     assert rows[0]["every"] == 500
     assert rows[0]["channels"][0] == ["t", "K", 0]
+
+
+DECIMALS_OF = (("%", 2), ("µg/m³", 0), ("V", 3), ("", 3), ("my unit", 3))
+
+
+@pytest.mark.parametrize("unit, decimals", DECIMALS_OF)
+def test_decimals_are_those_of_the_unit_that_is_shown(unit, decimals):
+    """CO2 in % would be 0 for ever with those of ppm."""
+    own = f'unit = "{unit}"\n'
+    rows = settings('[[sensors]]\ndriver = "scd4x"\nbus = "i2c1"\n[sensors.channels.co2]\nscale = 1e-4\n' + own + NAMES)
+    assert rows["sensors"][1]["channels"][0] == ["co2", unit, decimals, {"scale": 1e-4}]
+    derived = settings('[[derived]]\nformula = "battery_percent"\nof = ["humidity"]\n' + own)["derived"][0]
+    assert derived["channel"] == ["battery_percent", unit, 0 if unit == "%" else decimals]
 
 
 def test_derived_readings_name_their_sources():
@@ -94,6 +107,7 @@ def test_every_formula_has_a_unit():
     assert set(model.DERIVED_UNITS) == set(model.formulas())
 
 
+NAMES = '[sensors.channels.temperature]\nvariable = "t"\n[sensors.channels.humidity]\nvariable = "h"\n'
 CHANNEL = "[sensors.channels.humidity]\n"
 WRONG = (
     (CHANNEL + "offst = 1", "sensors[1].channels.humidity.offst: unknown key; did you mean 'offset'?"),
@@ -102,11 +116,17 @@ WRONG = (
     (CHANNEL + "filters = [{}]", "filters[1]: has to be exactly one of median, average, window, delta"),
     (CHANNEL + "filters = [{median = 3, average = 3}]", "has to be exactly one of"),
     (CHANNEL + 'filters = [{window = "mean"}]', "filters[1]: window needs every"),
+    (
+        CHANNEL + 'filters = [{window = "mean", every = 0.0004}]',
+        "filters[1].every: 0.0004 is out of range: give at least 1",
+    ),
+    (CHANNEL + "filters = [{delta = 1, heartbeat = 0.9}]", "[1].heartbeat: 0.9 is out of range: give at least 1"),
     (CHANNEL + "filters = [{delta = 1}]", "filters[1]: delta needs heartbeat"),
     (CHANNEL + "filters = [{median = 3, every = 5}]", "filters[1]: window needs every, and nothing else has it"),
     (CHANNEL + 'filters = [{window = "avg", every = 5}]', "'avg' will not do: choose 'min', 'max', 'mean', 'last'"),
     (CHANNEL + "alarm = {}", "alarm: needs above or below"),
     (CHANNEL + "alarm = {above = 1, below = 2}", "alarm: below has to be less than above"),
+    (CHANNEL + "alarm = {above = 5, below = 2, hysteresis = 3}", "hysteresis has to be less than above - below, 3"),
     (CHANNEL + "alarm = {above = 1, hysteresis = -1}", "alarm.hysteresis: -1 is out of range: give at least 0"),
     (CHANNEL + "minimum = 5\nmaximum = 5", "humidity: minimum has to be less than maximum"),
     (CHANNEL + "polynomial = []", "polynomial: is empty"),

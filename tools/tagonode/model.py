@@ -109,10 +109,10 @@ class Filter(_Section):
     median: Annotated[int, Field(ge=2, le=99)] | None = None
     average: Annotated[int, Field(ge=2, le=99)] | None = None
     window: Literal["min", "max", "mean", "last", "sum"] | None = None
-    every: Annotated[float, Field(gt=0, le=604800, description="seconds that a window lasts")] | None = None
+    every: Annotated[float, Field(ge=1, le=604800, description="seconds that a window lasts")] | None = None
     delta: Annotated[float, Field(gt=0)] | None = None
     heartbeat: (
-        Annotated[float, Field(gt=0, le=604800, description="seconds after which it is sent all the same")] | None
+        Annotated[float, Field(ge=1, le=604800, description="seconds after which it is sent all the same")] | None
     ) = None
 
     @model_validator(mode="after")
@@ -147,6 +147,8 @@ class Alarm(_Section):
             raise ValueError("needs above or below")
         if self.above is not None and self.below is not None and self.below >= self.above:
             raise ValueError("below has to be less than above")
+        if self.above is not None and self.below is not None and self.hysteresis >= self.above - self.below:
+            raise ValueError(f"hysteresis has to be less than above - below, {self.above - self.below:g}")
         return self
 
 
@@ -235,6 +237,8 @@ class Derived(_Steps):
         """[variable, unit, decimals, …] as the board's settings have it."""
         unit, decimals = DERIVED_UNITS[self.formula]
         shown = unit if self.unit is None else self.unit
+        if shown != unit:
+            decimals = DECIMALS.get(shown, _OTHER_DECIMALS)
         return [self.name, shown, decimals if self.decimals is None else self.decimals, *self.device_steps()]
 
     def device_row(self, variables: list[str]) -> dict[str, Any]:
@@ -311,7 +315,7 @@ class Sensor(_Section):
         for variable, unit in self.chip.channels(self.options):
             own = self.channels.get(variable, ChannelSettings())
             shown = unit if own.unit is None else own.unit
-            decimals = DECIMALS.get(unit, _OTHER_DECIMALS) if own.decimals is None else own.decimals
+            decimals = DECIMALS.get(shown, _OTHER_DECIMALS) if own.decimals is None else own.decimals
             rows.append([own.variable or variable, shown, decimals, *own.device_steps()])
         return rows
 
