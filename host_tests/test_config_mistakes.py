@@ -186,6 +186,11 @@ def test_a_run_may_be_faster_than_a_sensor():
 
 SECRETS = {
     "a misspelt key": ('# a\ntokn = "x"\n', ["secrets.toml:2: tokn: unknown key; did you mean 'token'?"]),
+    "an unknown key": (
+        'hostname = "y"\n',
+        ["secrets.toml:1: hostname: unknown key; there are token, wifi_password"],
+    ),
+    "a secret as key": ('"hunter-2" = "y"\n', ["secrets.toml:1: unknown key; there are token, wifi_password"]),
     "no text": ("wifi_password = 12345678\n", ["secrets.toml:1: wifi_password: has to be a text, in quotes"]),
     "white space": ('\ntoken = "x "\n', ["secrets.toml:2: token: has white space at its ends: take it out"]),
     "an account token": (
@@ -196,7 +201,10 @@ SECRETS = {
         ],
     ),
     "no quotes": ("token = hunter2\n", ['secrets.toml:1: not valid TOML: write name = "…", with quotes']),
-    "another's key": ('[device]\nid = "x"\n', []),
+    "another's section": (
+        '[device]\nid = "y"\n',
+        ["secrets.toml:1: device: unknown key; there are token, wifi_password"],
+    ),
     "nothing yet": ('token = ""\nwifi_password = ""\n', []),
 }
 

@@ -105,9 +105,13 @@ _SECRET_VALUE = re.compile(
 )
 
 
+_USER_IN_URL = re.compile(r"://[^/\s]*@")
+_WITH_SERVERS = ("tagoio", "ntp", "clock")
+
+
 def looks_secret(text: str) -> bool:
-    """Whether a text holds what looks like a token or a key."""
-    return bool(_SECRET_VALUE.search(text))
+    """Whether a text holds what looks like a token or a key, or a URL with a user or password."""
+    return bool(_SECRET_VALUE.search(text) or _USER_IN_URL.search(text))
 
 
 def _is_secret_key(key: str) -> bool:
@@ -125,7 +129,7 @@ def _secrets_in(value: Any, at: Location = ()) -> Iterator[tuple[Location, str]]
     """Keys and values that look like secrets; they are never repeated."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            if _SECRET_VALUE.search(key):
+            if looks_secret(key):
                 yield at, f"a key in it looks like a token: {_where_secrets_belong('')}, and make a new token"
             elif _is_secret_key(key) and not isinstance(inner, dict):
                 yield (*at, key), f"secrets do not belong in this file: {_where_secrets_belong(key)}"
@@ -134,6 +138,8 @@ def _secrets_in(value: Any, at: Location = ()) -> Iterator[tuple[Location, str]]
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _secrets_in(inner, (*at, index))
+    elif isinstance(value, str) and (_USER_IN_URL.search(value) or at[:1] and at[0] in _WITH_SERVERS and "@" in value):
+        yield at, "holds a user or a password, which belongs to no server here: write what stands behind the @ alone"
     elif isinstance(value, str) and _SECRET_VALUE.search(value):
         yield at, f"looks like a token or a key, and secrets do not belong in this file: {_where_secrets_belong('')}"
 
@@ -491,18 +497,19 @@ def secret_problems(config_path: Path | None) -> list[Problem]:
     lines = lines_of(_read(file, str(file))) if held else {}
     problems = []
     for key, value in held.items():
-        near = nearest(key, _SECRETS)
         text = None
         if key not in _SECRETS and "account" in key:
             text = f"an account token belongs into the environment alone: {_where_secrets_belong(key)}"
-        elif key not in _SECRETS and near:
-            text = f"unknown key; did you mean {near!r}?"
+        elif key not in _SECRETS:
+            text = "unknown key" + or_nearest(key, _SECRETS)
         elif key in _SECRETS and not isinstance(value, str):
             text = "has to be a text, in quotes"
         elif key in _SECRETS and value != value.strip():
             text = "has white space at its ends: take it out"
         if text:
-            problems.append(Problem(str(file), lines.get((key,)), key, text))
+            # what is no word may be the secret itself
+            name = key if re.fullmatch("[a-z_]+", key, re.IGNORECASE) else ""
+            problems.append(Problem(str(file), lines.get((key,)), name, text))
     return problems
 
 
