@@ -76,6 +76,14 @@ def test_decimals_are_those_of_the_unit_that_is_shown(unit, decimals):
     assert derived["channel"] == ["battery_percent", unit, 0 if unit == "%" else decimals]
 
 
+def test_names_of_health_readings():
+    """Refused by default, as health.every is; a sensor's very own is taken: the board leaves out its own then."""
+    derived = '[[derived]]\nformula = "dew_point"\nvariable = "Restarts"\n'
+    assert "health readings have 'restarts'" in problems(derived)[0]
+    settings(derived + "[health]\nevery = 0\n")
+    settings('[sensors.channels.humidity]\nvariable = "restarts"\n')
+
+
 def test_derived_readings_name_their_sources():
     text = """
 [[derived]]

@@ -226,6 +226,11 @@ def _variables(model: Any, known: Known, sound: list[bool]) -> Iterator[Mistake]
     """Names given twice, as TagoIO sees them; derived readings and what they are made of."""
     clean = device.load("tagoio.records").clean_variable
     taken: dict[str, tuple[str, str]] = {}  # name at TagoIO: as it is written, and who gives it
+    # names of health readings; the board leaves one out that a sensor gives under the very same name
+    health: set[str] = set()
+    if known("health", "every") and model.health.every:
+        health = {row[0] for row in device.load("agent.health").Health(0, ()).channels}
+    alarms: list[tuple[Location, str]] = []  # (where, variable that it is about)
     complete = all(sound)
     for index, sensor in enumerate(model.sensors):
         at: Location = ("sensors", index)
@@ -235,16 +240,21 @@ def _variables(model: Any, known: Known, sound: list[bool]) -> Iterator[Mistake]
         channels = [channel for channel, _ in sensor.chip.channels(sensor.options)]
         for channel, (variable, *_) in zip(channels, sensor.device_channels(), strict=True):
             name = clean(variable)
+            own = sensor.channels.get(channel)
+            place = (*at, "channels", channel, "variable") if own and own.variable else at
+            if own and own.alarm and known(*at, "channels", channel, "alarm"):
+                alarms.append(((*at, "channels", channel, "alarm"), variable))
             if name not in taken:
                 taken[name] = variable, sensor.driver
+                if name in health and name != variable:
+                    yield place, _like_health(sensor.driver, variable, name)
                 continue
             other, owner = taken[name]
             alike = f"both give {variable!r}"
             if other != variable:
                 alike = f"give {other!r} and {variable!r}, which are both {name!r} at TagoIO"
-            own = sensor.channels.get(channel)
             yield (
-                (*at, "channels", channel, "variable") if own and own.variable else at,
+                place,
                 f'{owner} and {sensor.driver} {alike}: name one of them by [sensors.channels.{channel}] variable = "…"',
             )
     written = [variable for variable, _ in taken.values()]
@@ -252,10 +262,26 @@ def _variables(model: Any, known: Known, sound: list[bool]) -> Iterator[Mistake]
         if known("derived", index, "formula"):
             yield from _derived(("derived", index), row, known, written if complete else None)
             name = clean(row.name)
+            place = ("derived", index, "variable" if row.variable else "formula")
             if known("derived", index, "variable") and name in taken:
-                place = ("derived", index, "variable" if row.variable else "formula")
                 yield place, f"derived {row.name}: there is a reading of that name: give it another `variable`"
+            elif known("derived", index, "variable") and name in health:
+                yield place, _like_health(f"derived {row.name}", row.name, name)
             taken.setdefault(name, (row.name, row.formula))
+            if row.alarm and known("derived", index, "variable") and known("derived", index, "alarm"):
+                alarms.append((("derived", index, "alarm"), row.name))
+    for place, variable in alarms:
+        name = clean(variable + "_alarm")
+        if name in taken:
+            other, owner = taken[name]
+            yield (
+                place,
+                f"the alarm is sent as {name!r}, and {owner} gives {other!r}: give one of them another `variable`",
+            )
+
+
+def _like_health(owner: str, variable: str, name: str) -> str:
+    return f"{owner} gives {variable!r}, and health readings have {name!r}: give it another `variable`"
 
 
 def _derived(at: Location, row: Derived, known: Known, written: list[str] | None) -> Iterator[Mistake]:
