@@ -328,6 +328,20 @@ def test_wrong_use(bench, more):
     assert (done.returncode, done.stderr) == (2, "give --port PORT, or --all-ports for every board on USB\n")
 
 
+@pytest.mark.parametrize("wait", ["inf", "nan"])
+def test_a_wait_that_is_no_time(bench, wait):
+    done = commands.run(TAGONODE, "deploy", bench.node, "--port", "PORT", "--wait", wait, timeout=60)
+    assert done.returncode == 2 and "--wait" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_named_twice(bench, tmp_path):
+    (tmp_path / "link").symlink_to(bench.board.port)
+    for name in (bench.board.port, tmp_path / "link"):
+        done = commands.run(TAGONODE, "deploy", bench.node, "--port", bench.board.port, "--port", name, timeout=60)
+        text = f"--port {name} is the same as --port {bench.board.port}: name each board once\n"
+        assert (done.returncode, done.stderr) == (2, text)
+
+
 # ---- waiting for the first delivery
 
 

@@ -1,5 +1,7 @@
 """The command line: options and their help. The work is done in the module of each command's name."""
 
+import math
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -244,6 +246,13 @@ def deploy(
 
     if bool(port) == all_ports:
         _wrong_use("give --port PORT, or --all-ports for every board on USB")
+    if wait is not None and not math.isfinite(wait):
+        _wrong_use(f"--wait {wait}: give a number of seconds, 0 for not at all")
+    seen: dict[str, str] = {}
+    for each in port or []:
+        other = seen.setdefault(os.path.realpath(each), each)
+        if other is not each:
+            _wrong_use(f"--port {each} is the same as --port {other}: name each board once")
     try:
         status = run(config, port or [], all_ports, ca, wait, json, fleet)
     except (BuildError, DeployError) as error:
