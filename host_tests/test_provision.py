@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
@@ -520,6 +521,11 @@ def test_the_address_is_the_configs(node):
         ({"chunk_period": "year"}, "--chunk-period year: choose one of day, week, month, quarter"),
         ({"chunk_period": "week", "chunk_retention": 27}, "--chunk-retention 27: give 1 to 26 for periods of a week"),
         ({"chunk_retention": 0}, "--chunk-retention 0: give 1 to 36"),
+        ({"url": "https://localhost:99999"}, "--url https://localhost:99999 is no address: write it as in https://"),
+        ({"url": "localhost:port"}, "--url localhost:port is no address"),
+        ({"url": "https://[::1"}, "--url https://[::1 is no address"),
+        ({"url": "https://:443"}, "--url https://:443 is no address"),
+        ({"url": "https://me:hunter2@localhost"}, "--url holds a user or a password: TagoIO takes the account token"),
         ({"yes": False}, "nothing is done yet: say --yes"),
     ],
 )
@@ -527,7 +533,7 @@ def test_wrong_use(cloud, run, monkeypatch, options, text):
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     with pytest.raises(WrongUse) as error:
         run(**options)
-    assert text in str(error.value)
+    assert text in str(error.value) and "hunter2" not in str(error.value)
     assert devices(cloud) == {}
 
 
@@ -749,9 +755,21 @@ def test_half_a_row_leaves_nothing_behind(tmp_path):
 def test_other_files_are_not_touched(tmp_path, content):
     path = tmp_path / "r.csv"
     path.write_bytes(content)
+    path.chmod(0o644)
     with pytest.raises(FleetError, match="is no result file of provision: name another one with --out"):
         ResultFile(path)
-    assert path.read_bytes() == content
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (content, 0o644)
+
+
+def test_a_disk_that_is_full_from_the_beginning(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(FleetError, match=r"r\.csv: cannot be written \(No space left .*\): make room, and run it"):
+            ResultFile(tmp_path / "r.csv")
+    assert len(write_results(tmp_path / "r.csv")) == 3
 
 
 def test_two_at_once_are_told(tmp_path):

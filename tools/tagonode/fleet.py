@@ -175,9 +175,13 @@ class ResultFile:
             raise FleetError([f"{path}: cannot be written ({error.strerror}): name another file with --out"]) from None
         try:
             self._lock()
+            whole = self._read()
             with contextlib.suppress(OSError, AttributeError):
                 os.fchmod(self._descriptor, 0o600)
-            self._read()
+            self._begin(whole)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise self._unwritten(error) from None
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -192,7 +196,11 @@ class ResultFile:
         except OSError:
             raise FleetError([f"{self.path}: another `tagonode provision` writes it now: wait until it ends"]) from None
 
-    def _read(self) -> None:
+    def _unwritten(self, error: OSError) -> FleetError:
+        return FleetError([f"{self.path}: cannot be written ({error.strerror}): make room, and run it again"])
+
+    def _read(self) -> int:
+        """Its rows into `done`; how many bytes they are. Changes nothing: it may be another's file."""
         content = b""
         while part := os.read(self._descriptor, 1 << 20):
             content += part
@@ -206,8 +214,11 @@ class ResultFile:
         if not whole and content and not ",".join(COLUMNS).encode().startswith(content.rstrip(b"\r")):
             raise FleetError([f"{self.path} is no result file of provision: name another one with --out"])
         self.done = {(row[0], row[1]): row[2] for row in rows[1:]}
-        os.ftruncate(self._descriptor, len(whole))
-        os.lseek(self._descriptor, len(whole), os.SEEK_SET)
+        return len(whole)
+
+    def _begin(self, whole: int) -> None:
+        os.ftruncate(self._descriptor, whole)
+        os.lseek(self._descriptor, whole, os.SEEK_SET)
         if not whole:
             self._append(list(COLUMNS))
             with contextlib.suppress(OSError):  # the file's name is to survive, too; Windows cannot do this
@@ -230,8 +241,7 @@ class ResultFile:
         try:
             self._append([row.name, row.serial, identity, token, result])
         except OSError as error:
-            why = f"{self.path}: cannot be written ({error.strerror}): make room, and run it again"
-            raise FleetError([why]) from None
+            raise self._unwritten(error) from None
         self.done[row.name, row.serial] = identity
 
     def __enter__(self) -> ResultFile:

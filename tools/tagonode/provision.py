@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json as json_module
 import os
+import re
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import tomlkit
 from rich.console import Console
@@ -333,6 +335,18 @@ def write_token(file: Path, token: str) -> bool:
 # -- the command -------------------------------------------------------------------------------------------
 
 
+def _check_url(url: str) -> None:
+    """Raises WrongUse for what is no address, or holds what is secret."""
+    if "@" in url:
+        raise WrongUse("--url holds a user or a password: TagoIO takes the account token alone, leave them out")
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+        if not parts.hostname or parts.port == 0 or re.search(r"\s", url):
+            raise ValueError
+    except ValueError:
+        raise WrongUse(f"--url {url} is no address: write it as in https://api.us-e1.tago.io:443") from None
+
+
 def _address(options: Options, node: Any) -> str:
     if options.url:
         return options.url if "://" in options.url else f"https://{options.url}"
@@ -390,6 +404,8 @@ def provision(options: Options, sleep: Callable[[float], None] = time.sleep) -> 
         raise WrongUse("--name and --serial are of one node, --csv is of many: give one or the other")
     if options.out is not None and options.csv is None:
         raise WrongUse("--out goes with --csv: the token of one node is written into secrets.toml")
+    if options.url is not None:
+        _check_url(options.url)
     node = configs.load(options.config)
     storage = storage_of(options, _records_a_day(node))
     rows = fleet.read(options.csv) if options.csv else [_single_row(options)]
