@@ -50,6 +50,10 @@ REFUSED = {
         *[({"total": value}, WHOLE) for value in (1.5, "9")],
         ({"unit": 5}, TEXT),
     ],
+    "scd4x": [
+        *[({"altitude": value}, "0 … 3000 m") for value in (-1, 3001, 65536)],
+        *[({"altitude": value}, WHOLE) for value in (1600.5, "1600", True)],
+    ],
     "pms5003": [({"standard": "no"}, BOOL), ({"standard": 1}, BOOL)],
 }
 TAKEN = {
@@ -64,6 +68,7 @@ TAKEN = {
     "hx711": ({"gain": 32}, {"offset": -84213, "scale": -21500}),  # a cell that is mounted upside down
     "ina219": ({"shunt_ohms": 0.00075, "max_amperes": 100}, {"max_amperes": 99}),
     "pulse_counter": ({"debounce_ms": 0, "factor": -1, "per_s": 1, "total": 4711}, {"factor": 1, "unit": ""}),
+    "scd4x": ({"altitude": 0}, {"altitude": 3000}),
     "pms5003": ({"standard": True},),
 }
 

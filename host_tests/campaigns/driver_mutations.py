@@ -160,6 +160,7 @@ MUTATIONS: list[Mutation] = [
     ("low-power mode", "scd4x", 'b"\\x21\\xb1"', 'b"\\x21\\xac"'),
     ("single shot, which only some have", "scd4x", 'b"\\x21\\xb1"', 'b"\\x21\\x9d"'),
     ("waits even when a result is there", "scd4x", "0 if self._has_result() else _INTERVAL_MS", "_INTERVAL_MS"),
+    ("any altitude", "scd4x", "not 0 <= (altitude or 0) <= 3000", "False"),
     ("altitude not read back", "scd4x", "if self._answer(_GET_SENSOR_ALTITUDE) != value", "if False"),
     (
         "altitude forgotten after a loss of power",

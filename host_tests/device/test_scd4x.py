@@ -174,6 +174,19 @@ def test_altitude():
     assert rig.chip.altitude() == 0
 
 
+@pytest.mark.parametrize("altitude", (-1, 3001, 65536))
+def test_an_altitude_that_the_chip_is_not_made_for(altitude):
+    with pytest.raises(ValueError, match="altitude is 0 … 3000 m"):
+        make_rig(altitude)
+
+
+@pytest.mark.parametrize("altitude", (0, 3000))
+def test_the_ends_of_the_altitude(altitude):
+    rig = make_rig(altitude)
+    rig.must_read()
+    assert rig.chip.altitude() == altitude
+
+
 def test_an_altitude_that_is_not_taken():
     rig = make_rig(altitude=1600)
     command = rig.chip.command

@@ -48,6 +48,8 @@ class SCD4X(Sensor):
     CHANNELS = (("co2", "ppm"), ("temperature", "°C"), ("humidity", "%"))
 
     def __init__(self, bus, address: int = 0x62, altitude: int = None):
+        if not 0 <= (altitude or 0) <= 3000:
+            raise ValueError("altitude is 0 … 3000 m")
         self._bus = bus
         self._address = address
         self._where = f" at {address:#x}"
