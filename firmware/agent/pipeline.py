@@ -116,16 +116,16 @@ FILTERS: dict = {"median": _median, "average": _average, "window": _window, "del
 
 class _Alarm:
     """above, below: limits or None; hysteresis: how far back within them a reading has to come to end the alarm.
-    state: 1 above, -1 below, 0 neither."""
+    state: 1 above, -1 below, 0 neither. told: what was said last, None when that was lost."""
 
     def __init__(self, above, below, hysteresis):
         self._above = above
         self._below = below
         self._hysteresis = hysteresis
-        self.state = 0
+        self.state = self.told = 0
 
     def look(self, value) -> bool:
-        """Whether the state changes with this reading."""
+        """Whether the state is news with this reading."""
         was = self.state
         back = self._hysteresis
         if self._above is not None and value > self._above - (back if was > 0 else 0):
@@ -134,7 +134,9 @@ class _Alarm:
             self.state = -1
         else:
             self.state = 0
-        return self.state != was
+        news = self.state != self.told
+        self.told = self.state
+        return news
 
 
 class Pipeline:
@@ -186,6 +188,12 @@ class Pipeline:
         for index in range(len(self._steps)):
             if _is_number(values[index]):
                 values[index] = self._filter(index, values[index], now, values)
+
+    def lost(self, values: list) -> None:
+        """These were not stored: alarms among them are told again with their next readings."""
+        for _, alarm, place, _ in self._steps:
+            if alarm and values[place] is not None:
+                alarm.told = None
 
     def _calibrate(self, index, values):
         calibration = self._steps[index][0]

@@ -203,6 +203,8 @@ class Sampler:
             self._spool.append(self._values, self._clock.stamp(mono), mono)
         except (SpoolError, ValueError) as error:
             self._log.error("spool", "sample not stored: " + str(error))
+            if self._pipeline:
+                self._pipeline.lost(self._values)
             return False
         self._log.debug("sample", (self._channels, self._values))
         self._committed(self._pipeline is not None and self._pipeline.urgent)

@@ -425,6 +425,30 @@ async def test_what_the_pipeline_holds_back_is_no_sample():
     assert rig.urgent == [False, False, True, True, True]
 
 
+@pytest.mark.parametrize("error", (SpoolError("full"), ValueError("too long")))
+async def test_an_alarm_that_could_not_be_stored_is_told_until_it_is(error):
+    class Full(Spooled):
+        def append(self, values, time=None, mono=0):
+            if mono in (3000, 4000, 7000):
+                raise error
+            return super().append(values, time, mono)
+
+    alarm = {"alarm": [5, None, 0]}
+    rows = [["a", "", 2, dict(alarm, filters=[["delta", 1, 9999999]])], ["b", "", 2, alarm]]
+    chips = (Chip((1,), (1,), (9,), (None,), (9,), (9,), (1,), (1,), (1,)), Chip((9,)))
+    rig = Rig(*chips, samples=6, every=1000, spool=Full(), pipeline=lambda log: Pipeline(rows, [], log))
+    await rig.run()
+    assert [(values, mono) for values, _, mono in rig.spool.samples] == [
+        ([1, 9, None, 1], 1000),
+        ([None, 9, None, None], 2000),
+        ([9, 9, 1, None], 5000),
+        ([None, 9, None, None], 6000),
+        ([1, 9, 0, None], 8000),
+        ([None, 9, None, None], 9000),
+    ]
+    assert rig.urgent == [True, False, True, False, True, False, True]
+
+
 @pytest.mark.parametrize("late", (0, 3, 40))
 @pytest.mark.parametrize("wait", (0, 1, 750))
 async def test_filters_go_by_the_point_of_the_grid(wait, late):
