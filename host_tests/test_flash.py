@@ -6,6 +6,7 @@ flasher that esptool loads into RAM is acknowledged, not run, and no line resets
 """
 
 import contextlib
+import errno
 import hashlib
 import http.server
 import os
@@ -100,7 +101,10 @@ def test_a_uf2_with_a_damaged_block(board):
 
 BLOCK = (b"x" * 256, 0, 1, 0xE48BFF56, 0x10000000)
 BAD_IMAGES = {
-    "empty": (b"", r"x is no firmware image \(it is empty\): take a .uf2 or .bin from https://micropython.org/download/"),
+    "empty": (
+        b"",
+        r"x is no firmware image \(it is empty\): take a .uf2 or .bin from https://micropython.org/download/",
+    ),
     "zip": (b"PK\x03\x04" + b"x" * 600, "a zip file: unpack it"),
     "gzip": (b"\x1f\x8b" + b"x" * 600, "a gzip file: unpack it"),
     "web page": (b"<!doctype html><HTML><body>Not found", "a web page"),
@@ -638,8 +642,18 @@ ANY = "no board is found. A Pico: hold its BOOTSEL button .*An ESP32: plug it in
         ([], Options(board="pico"), WrongUse, "--board pico: there is no such board to flash; there are esp32, "),
         ([], Options(port="x", drive=Path("y")), WrongUse, "--port and --drive exclude each other"),
         ([], Options(sha256="abc"), ImageError, "--sha256 abc: a SHA-256 has 64 hexadecimal digits"),
-        ([CP210X], Options(board="esp32"), WrongUse, "give --image .* is at https://micropython.org/download/ESP32_GENERIC/"),
-        ([], Options(), WrongUse, "give --image FILE or URL: MicroPython for your board is at https://micropython.org/"),
+        (
+            [CP210X],
+            Options(board="esp32"),
+            WrongUse,
+            "give --image .* is at https://micropython.org/download/ESP32_GENERIC/",
+        ),
+        (
+            [],
+            Options(),
+            WrongUse,
+            "give --image FILE or URL: MicroPython for your board is at https://micropython.org/",
+        ),
         ([], Options(port="/dev/ttyNOWHERE9", image="x"), port.PortError, "there is no port /dev/ttyNOWHERE9"),
     ],
     ids=range(13),
@@ -716,6 +730,41 @@ def test_it_asks_when_the_image_does_not_say_what_it_is(tmp_path, monkeypatch):
     ):
         flash.flash(Options(drive=tmp_path / "drive", image=str(tmp_path / "x.uf2")))
     assert not arrived
+
+
+def test_yes_does_not_say_that_an_image_is_micropython(tmp_path, monkeypatch):
+    (tmp_path / "x.uf2").write_bytes(make("pico_w", code=b"blink" * 1000))
+    with (
+        pico(tmp_path / "drive", "pico_w", monkeypatch) as arrived,
+        pytest.raises(WrongUse, match="x.uf2 does not say that it is MicroPython, and --yes does not answer for that"),
+    ):
+        flash.flash(Options(drive=tmp_path / "drive", image=str(tmp_path / "x.uf2"), yes=True))
+    assert not arrived
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:hunter2@example.com/x.uf2", "http://hunter2@example.com/x.uf2"], ids=["https", "http"]
+)
+def test_a_url_with_a_password_is_not_repeated(url, tmp_path, monkeypatch, capsys):
+    with (
+        pico(tmp_path / "drive", "pico_w", monkeypatch),
+        pytest.raises(ImageError, match="the image's URL holds a user or a password: give one that wo") as caught,
+    ):
+        flash.flash(Options(drive=tmp_path / "drive", image=url, yes=True))
+    assert "hunter2" not in str(caught.value) + "".join(capsys.readouterr())
+
+
+def test_a_drive_that_is_full(tmp_path, monkeypatch):
+    """At its last piece, too, where any other error is the board that starts."""
+    (tmp_path / "INFO_UF2.TXT").write_text(INFO["pico_w"])
+    (tmp_path / "x.uf2").write_bytes(make("pico_w"))
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(flash.os, "fsync", full)
+    with pytest.raises(FlashError, match=r"is full after 0 of \d+ KB: the board has no whole MicroPython now"):
+        flash._copy(firmware_image.load(str(tmp_path / "x.uf2")), tmp_path, lambda size: None)
 
 
 # ---- the command

@@ -247,6 +247,8 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
 
 
 def _check_url(url: str) -> None:
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ImageError("the image's URL holds a user or a password: give one that works without, or a file")
     if urlsplit(url).scheme != "https":
         raise ImageError(f"{url}: give an https URL: what comes over http could be anybody's")
 

@@ -6,6 +6,7 @@ known to be for the chip that is there.
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -295,6 +296,12 @@ def _copy(image: Image, folder: Path, advance: Callable[[int], None]) -> None:
         finally:
             os.close(file)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise FlashError(
+                f"{folder} is full after {done // 1024} of {total // 1024} KB: the board has no whole MicroPython now; "
+                "make sure that this is the bootloader's drive, plug the board in again with BOOTSEL held, and start "
+                "over"
+            ) from None
         if total - done > _PIECE:
             raise FlashError(
                 f"the drive went away after {done // 1024} of {total // 1024} KB ({error.strerror}): the board has no "
@@ -384,7 +391,8 @@ def _load(options: Options, console: Console, chip: str | None) -> Image:
         board = options.board or (firmware_image.board_with(chip) if chip else None)
         page = TARGETS[board].page if board else f"{firmware_image.DOWNLOADS}/"
         raise WrongUse(f"give --image FILE or URL: MicroPython for {board or 'your board'} is at {page}")
-    with _progress(console, f"reading {options.image}") as percent:
+    # a URL with a password in it is refused there, and not shown
+    with _progress(console, f"reading {'it' if '@' in options.image else options.image}") as percent:
         image = firmware_image.load(options.image, lambda done, total: percent(100 * done / total if total else 0))
     if options.sha256 is not None:
         firmware_image.check_hash(image, options.sha256)
@@ -434,6 +442,11 @@ def flash(options: Options) -> int:
             "correct one of them"
         )
     image = _load(options, console, chip)
+    if image.is_uf2 and image.version is None and options.yes:
+        raise WrongUse(
+            f"{image.name} does not say that it is MicroPython, and --yes does not answer for that: take one from "
+            f"{firmware_image.DOWNLOADS}/, or leave --yes out and answer yourself"
+        )
     if chip is not None:
         firmware_image.check_board(image, chip, options.board)
     if place.way == "esptool" and image.is_uf2:
