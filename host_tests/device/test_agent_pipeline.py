@@ -224,6 +224,28 @@ def test_an_alarm_with_hysteresis():
         assert rig.pipeline.urgent == news
 
 
+def test_an_alarm_that_was_lost_is_told_again_and_no_other():
+    rig = Rig(None, [["a", "", 2, {"alarm": [30, None, 5]}], ["b", "", 2, {"alarm": [30, None, 0]}], ["c", "", 2]])
+    told = []
+    for a, lost in ((20, False), (31, True), (28, True), (None, False), (28, False), (28, False), (24, False)):
+        values = [a, 35, 35, None, None]
+        rig.pipeline.run(values, 0)
+        told.append((values[3], values[4], rig.pipeline.urgent))
+        if lost:
+            rig.pipeline.lost(values)
+    # 28 ends it no more than if its beginning had been told at once
+    nothing = (None, None, False)
+    assert told == [
+        (None, 1, True),
+        (1, None, True),
+        (1, None, True),
+        nothing,
+        (1, None, True),
+        nothing,
+        (0, None, True),
+    ]
+
+
 @pytest.mark.parametrize("limits", ([30, None, 0], [None, 0, 0]))
 def test_an_alarm_on_one_side(limits):
     rig = Rig({"alarm": limits})
