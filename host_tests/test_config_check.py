@@ -1,6 +1,7 @@
 """tagonode check: mistakes, notes and estimates, for people and for scripts."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -188,3 +189,32 @@ def test_secrets_that_others_can_read(capsys):
     Path("secrets.toml").chmod(0o600)
     _, found = result(BASE, capsys)
     assert all(row["file"] == "node.toml" for row in found["notes"])
+
+
+ABSURD = {
+    "a number of 10,000 digits": (BASE.replace("60", "9" * 10000), "a number has too many digits"),
+    "a number of 4,000 digits": (BASE.replace("60", "9" * 4000), "a number has too many digits"),
+    "a hexadecimal one": (BASE.replace("60", "0x" + "f" * 10000), "a number has too many digits"),
+    "a key of 5,000 parts": (".".join("a" * 5000) + " = 1\n" + BASE, "nested too deeply"),
+    "a section of 5,000 parts": (BASE + "[" + ".".join("a" * 5000) + "]\nb = 1\n", "nested too deeply"),
+    "3,000 lists": (BASE.replace("60", "[" * 3000 + "]" * 3000), "nested too deeply"),
+}
+
+
+@pytest.mark.parametrize("text, words", ABSURD.values(), ids=ABSURD)
+def test_absurd_toml_is_told_as_other_toml_that_is_none(tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(tmp_path)
+    for name in ("node.toml", "secrets.toml"):
+        Path("node.toml").write_text(BASE)
+        Path(name).write_text(text)
+        with pytest.raises(config.ConfigError) as caught:
+            config.load(Path(name)) if name == "node.toml" else config.read_secrets(Path("node.toml"))
+        assert caught.value.problems == [f"{name}: not valid TOML: {words}"]
+
+
+def test_what_is_no_node_toml_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").write_bytes(b"#" * ((1 << 20) + 1))
+    for name, words in (("pipe", "is no ordinary file: name a node.toml"), ("large", "is larger than 1 MB: name a")):
+        with pytest.raises(config.ConfigError, match=words):
+            config.load(tmp_path / name)

@@ -8,6 +8,7 @@ import copy
 import difflib
 import os
 import re
+import stat
 import time
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -416,8 +417,43 @@ def _syntax_problem(file: str, text: str, error: tomllib.TOMLDecodeError, is_sec
     return Problem(file, line, "", f"not valid TOML: {remedy}")
 
 
+_LARGEST = 1 << 20  # bytes of a file
+_DEEPEST = 32  # sections and lists in one another
+
+
+def _parse(text: str, origin: str, is_secret: bool = False) -> dict[str, Any]:
+    """A file's data. Raises ConfigError for what is no TOML, and for what no node.toml can mean."""
+
+    def wrong(what: str) -> ConfigError:
+        return ConfigError([Problem(origin, None, "", f"not valid TOML: {what}")])
+
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_syntax_problem(origin, text, error, is_secret)]) from None
+    except RecursionError:
+        raise wrong("nested too deeply") from None
+    except ValueError:
+        raise wrong("a number has too many digits") from None
+    inside: list[tuple[Any, int]] = [(data, 0)]
+    while inside:
+        value, depth = inside.pop()
+        if depth > _DEEPEST:
+            raise wrong("nested too deeply")
+        if isinstance(value, int) and value.bit_length() > 64:
+            raise wrong("a number has too many digits")
+        if isinstance(value, (dict, list)):
+            inside += ((each, depth + 1) for each in (value.values() if isinstance(value, dict) else value))
+    return data
+
+
 def _read(file: Path, origin: str) -> str:
     try:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise ConfigError([Problem(origin, None, "", "is no ordinary file: name a node.toml")])
+        if found.st_size > _LARGEST:
+            raise ConfigError([Problem(origin, None, "", "is larger than 1 MB: name a node.toml")])
         return file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError:
         missing = "no such file: name a node.toml, or write one with `tagonode new`"
@@ -438,12 +474,7 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> NodeConf
     """
     origin = str(path) if path is not None else "default config"
     text = _read(path if path is not None else places.DEFAULT_CONFIG, origin)
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([_syntax_problem(origin, text, error)]) from None
-    except RecursionError:
-        raise ConfigError([Problem(origin, None, "", "not valid TOML: nested too deeply")]) from None
+    data = _parse(text, origin)
     overridden = []
     for key, value in (overrides or {}).items():
         *sections, name = key.split(".")
@@ -478,13 +509,7 @@ def read_secrets(config_path: Path | None) -> dict[str, Any]:
     file = _secrets_file(config_path)
     if not file.exists():
         return {}
-    text = _read(file, str(file))
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([_syntax_problem(str(file), text, error, is_secret=True)]) from None
-    except RecursionError:
-        raise ConfigError([Problem(str(file), None, "", "not valid TOML: nested too deeply")]) from None
+    return _parse(_read(file, str(file)), str(file), is_secret=True)
 
 
 def secret_problems(config_path: Path | None) -> list[Problem]:
