@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import hashlib
 import json
 import os
@@ -257,6 +258,37 @@ def test_a_folder_that_cannot_be_written(node, ca, tmp_path):
     (tmp_path / "file").write_text("")
     done = run(node(), "--out", tmp_path / "file" / "out", "--ca", ca)
     assert done.returncode == 1 and done.stderr.startswith(f"--out {tmp_path}/file/out: Not a directory")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("whole", [0, 1, 7])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_build_that_broke_off_is_not_in_the_next_ones_way(node, ca, tmp_path, monkeypatch, error, whole, is_first):
+    """Half a file is there after a full disk; before the manifest, nothing is after Ctrl-C."""
+    out = tmp_path / "out"
+    if not is_first:
+        build.write(build.make(node(NODE.replace("bme280", "sht4x")), ca), out)
+    made = build.make(node(), ca)
+    write, written = Path.write_bytes, []
+
+    def breaks_off(path, content):
+        if len(written) == whole:
+            if isinstance(error, OSError):
+                write(path, content[: len(content) // 2])
+            written.append(path)
+            raise error
+        written.append(path)
+        return write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", breaks_off)
+        with pytest.raises((build.BuildError, KeyboardInterrupt)) as caught:
+            build.write(made, out)
+    if isinstance(error, OSError):
+        text = f"--out {out}: No space left on device ({written[-1]}): make room, or name another folder"
+        assert str(caught.value) == text and tree(out) == {}
+    build.write(made, out)
+    assert tree(out) == made.files()
 
 
 def test_the_built_node_starts_on_micropython(node, ca, tmp_path):

@@ -5,6 +5,8 @@ with them.
 """
 
 import ast
+import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -329,14 +331,24 @@ def _roots(settings: dict[str, Any], ca: Path | None) -> list[roots.Root]:
 def write(made: Build, out: Path) -> None:
     """Make `out` hold the build and nothing else. Raises BuildError when it holds what no build has written."""
     files = made.files()
+    target = out
     try:
         _clear(out, set(files))
-        for path, content in files.items():
-            target = out / path.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+        try:
+            # the manifest first: by it, the next build knows what one that was interrupted has left
+            for path in sorted(files, key=lambda each: each != MANIFEST):
+                target = out / path.lstrip("/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(files[path])
+        except OSError:
+            for path in files:
+                with contextlib.suppress(OSError):
+                    (out / path.lstrip("/")).unlink()
+            raise
     except OSError as error:
-        raise BuildError(f"--out {out}: {error.strerror} ({error.filename}): name another folder") from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room, or name another folder" if full else "name another folder"
+        raise BuildError(f"--out {out}: {error.strerror} ({error.filename or target}): {remedy}") from None
 
 
 def _clear(out: Path, wanted: set[str]) -> None:
