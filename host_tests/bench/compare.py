@@ -1,4 +1,4 @@
-"""Five ways to the same readings: `python host_tests/bench/compare.py [--json] [--write]` (part of make bench).
+"""Five ways to the same readings: `python host_tests/bench/compare.py [--json] [--write]`.
 
 The same 200 samples of 5 readings, on real MicroPython over real TLS, through a relay that counts, to one server with
 an RSA-2048 chain of leaf and intermediate:
