@@ -27,6 +27,7 @@ VARIABLES = 60  # of one node
 TEXTS = 100  # newest values that are no numbers
 GAP = 3.5  # times the usual distance between samples
 RECOUNT_S = 60
+HABIT_SAMPLES, HABIT_S = 40, 10  # known from so many samples, a node's habits are looked up no more often than that
 LATE_MS = 604_800_000  # a sample that arrives later than that is not shown by its arrival
 
 # what tells the state of a node, by the names that a reading or a key of its metadata may have
@@ -100,6 +101,7 @@ class Overview:
         self._counts: dict[int, int] = {}
         self._counted = (0, 0.0)  # up to which record, when
         self._habits: dict[int, tuple[Any, Habits]] = {}
+        self._settled: dict[int, float] = {}  # until when a node's habits need not be looked up
         self._versions: dict[int, tuple[Any, dict[str, Any] | None]] = {}
 
     def close(self) -> None:
@@ -180,18 +182,20 @@ class Overview:
     def habits(self, node: Node) -> Habits:
         """How often it samples and sends, from its newest records."""
         known = self._habits.get(node.number)
-        if known and known[0] == node.last_input:
+        if known and (known[0] == node.last_input or time.monotonic() < self._settled.get(node.number, 0)):
             return known[1]
         with self._db() as db:
             rows = db.execute(
                 "SELECT time, created_at FROM data WHERE device = ? ORDER BY time DESC LIMIT 400", (node.number,)
             ).fetchall()
         samples = sorted({at for at, _ in rows})
-        sample_ms = _rhythm(samples[-40:])
+        sample_ms = _rhythm(samples[-HABIT_SAMPLES:])
         # uploads that follow each other faster than samples come are a backlog's
         upload_ms = _rhythm(sorted({arrived for _, arrived in rows}), (sample_ms or 0) / 2)
         habits = Habits(sample_ms, upload_ms, samples[-1] if samples else None)
         self._habits[node.number] = node.last_input, habits
+        if len(samples) >= HABIT_SAMPLES:
+            self._settled[node.number] = time.monotonic() + HABIT_S
         return habits
 
     def version(self, node: Node) -> dict[str, Any] | None:

@@ -129,6 +129,7 @@ class Recorder:
         self._now = now
         self._lock = threading.Lock()
         self._exchanges: deque[Exchange] = deque(maxlen=KEPT)
+        self._newest: dict[str, Exchange] = {}  # that each device sent
         self._number = 0
         self.listeners: list[Callable[[Exchange], None]] = []
 
@@ -213,7 +214,13 @@ class Recorder:
         with self._lock:
             self._number += 1
             exchange.number = self._number
+            if len(self._exchanges) == KEPT:
+                oldest = self._exchanges[0]
+                if self._newest.get(oldest.sender.device or "") is oldest:
+                    del self._newest[oldest.sender.device or ""]
             self._exchanges.append(exchange)
+            if exchange.sender.kind == "device" and exchange.sender.device is not None:
+                self._newest[exchange.sender.device] = exchange
         for listener in self.listeners:
             listener(exchange)
 
@@ -239,6 +246,11 @@ class Recorder:
                 break
         return chosen
 
+    def newest(self, device: str) -> Exchange | None:
+        """The last exchange that came with a token of this device, as long as it is kept."""
+        with self._lock:
+            return self._newest.get(device)
+
     def exchange(self, number: int) -> Exchange | None:
         """The exchange of this number; None when it is not kept any more."""
         with self._lock:
@@ -248,3 +260,4 @@ class Recorder:
         """Forget all of them; numbers go on."""
         with self._lock:
             self._exchanges.clear()
+            self._newest.clear()

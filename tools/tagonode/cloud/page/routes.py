@@ -115,7 +115,7 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
         latest = overview.latest(node) if node.last_input else {}
         faults = cloud.faults.all()
         fault = faults.get(node.id) or faults.get(EVERY)
-        last = next(iter(recorder.exchanges(node.id, limit=1)), None)
+        last = recorder.newest(node.id)
         return {
             "id": node.id,
             "name": node.name,
