@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _RUNTIMES in config.stash:
         config.stash[_RUNTIMES].cpython.close()
+        config.stash[_RUNTIMES].micropython.close()
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
