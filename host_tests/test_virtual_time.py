@@ -144,8 +144,9 @@ def test_deep_sleep_and_the_rtc(tmp_path):
         ("import asyncio; asyncio.run(asyncio.wait_for_ms(asyncio.Event().wait(), 60000))", 5),
         ("time.sleep(60)", 5),
         ("while time.ticks_diff(time.ticks_ms(), start) < 20000: pass", 5),
+        ("import socket; socket.getaddrinfo('api.example', 443)", 5),
     ],
-    ids=["awaits", "sleeps", "spins"],
+    ids=["awaits", "sleeps", "spins", "asks for a name"],
 )
 def test_the_watchdog_bites(tmp_path, trouble, late):
     main = "import machine, time\nw = machine.WDT(timeout=5000)\nfor _ in range(7):\n    time.sleep(4)\n    w.feed()\n"

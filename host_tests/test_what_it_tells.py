@@ -148,6 +148,80 @@ def test_every_cause_has_a_row():
         assert all(word in text for word in words), (number, text)
 
 
+RESETS = b"""
+import machine, time
+from drivers import Sensor
+
+class RSSI(Sensor):
+    CHANNELS = (("rssi", "dBm"),)
+    BUS = "wifi"
+
+    def __init__(self, wlan):
+        self._wlan = wlan
+
+    def _read(self):
+        dbm = self._wlan.status("rssi")
+        if dbm == -102:
+            machine.reset()
+        if dbm == -103:
+            time.sleep(1000)
+        if dbm == -104:
+            machine.deepsleep(1000)
+        if dbm == -105:
+            machine.soft_reset()
+        return (dbm,)
+"""
+
+
+def again(node: VirtualNode, cause: str) -> None:
+    """Let it start for this reason."""
+    number = int(cause)
+    point = node.hardware.radio.access_points[0]
+    starts = len(node.boots)
+    if number == 1:
+        node.power_cycle()
+    elif number == 6:
+        driver = "/lib/drivers/rssi.py"
+        for content in (b"raise ImportError('half of it is missing')", RESETS):
+            node.board.power_cut()
+            node.write({driver: content})
+            node.board.power_on()
+            node.run(10)
+        assert node.said("TagoNode could not go on")
+    else:
+        point.rssi = lambda: -100 - number
+        node.run_until(lambda: len(node.boots) > starts, 200)
+    point.rssi = lambda: -60
+    node.run(200)
+
+
+@pytest.fixture(scope="module")
+def restarted() -> Iterator[dict[str, tuple[list[Any], list[Any]]]]:
+    """{reset cause: (values of reset_cause, events) that a board that can tell them all has sent after it}."""
+    settings = {"board": "esp32", "health": {"every": 60}, "upload": {"every": 60}}
+    sent = {}
+    with VirtualNode(settings, files={"/lib/drivers/rssi.py": RESETS}, unix=START) as node:
+        node.may_be_bitten = True
+        node.run(150)
+        for cause, _, _ in TABLES[CAUSES]:
+            before = len(node.records())
+            again(node, cause)
+            fresh = node.records()[before:]
+            sent[cause] = tuple(
+                [record["value"] for record in fresh if record["variable"] == name] for name in ("reset_cause", "event")
+            )
+        node.figure(f"{len(sent)} reasons to start, each told")
+        yield sent
+
+
+@pytest.mark.parametrize("row", TABLES[CAUSES], ids=lambda row: row[0])
+def test_the_node_tells_why_it_started(restarted, row):
+    numbers, events = restarted[row[0]]
+    assert numbers and numbers[-1] == int(row[0])
+    words = health.CAUSES[int(row[0])]
+    assert any(event.startswith(f"started by {words}: ") for event in events), events
+
+
 # ---- a node to which everything happens
 
 DRIVER = b"""

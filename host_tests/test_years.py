@@ -11,10 +11,13 @@ from datetime import datetime
 from email.utils import formatdate
 from itertools import pairwise
 
+import deployrig
 import pytest
 from harness import certificates
+from hostile.rig import WATCHDOG_S
+from tagonode import build
 from tagonode.virtual import board
-from virtualnode import FIGURES, HOST, WIFI_PASSWORD, VirtualNode
+from virtualnode import FIGURES, HOST, WIFI_PASSWORD, VirtualNode, write_down
 
 DAY_S = 86400
 MID_2026 = 1782000000.0  # 2026-06-21
@@ -112,6 +115,30 @@ def test_reasons_and_rest_of_networks_that_cannot_be_joined(board_name):
         assert len(node.boots) == 0  # nothing is wrong with the board
         node.check()
         node.figure("; ".join(reasons) + " in an hour each")
+
+
+def test_a_wrong_password_is_corrected_by_a_deployment(tmp_path):
+    """The command, by mpremote over the port, while the node complains; true time, for mpremote knows no other."""
+    started = time.monotonic()
+    with deployrig.rig(tmp_path) as rig:
+        token = rig.cloud.device_token
+        wrong = build.make(rig.node, rig.ca).files(token, "misspelt 8172")
+        rig.fresh(more=dict(wrong), every=0.2)
+        complaint = "could not join field: wrong password"
+        rig.board.wait(lambda: [line for line in rig.board.lines if complaint in line])
+        rig.board.wait(lambda: rig.states() and rig.states()[-1]["samples"] >= 4)  # it samples all the same
+        assert rig.cloud.count(token) == 0
+        before = len(rig.board.lines)
+        done = rig.run()
+        assert done.returncode == 0, done.stderr
+        rig.wait_for_delivery(before)
+        state = next(state for state in rig.states(before) if state["acknowledged"])
+        assert state["acknowledged"] >= 3 * 4 and not state["dropped"]  # those from before, too
+        unfed = rig.board.board.hardware.longest_unfed_s
+        assert unfed < WATCHDOG_S
+        took = time.monotonic() - started
+        figure = f"it says {complaint!r}; deployed, and all {state['acknowledged']} readings arrive"
+        write_down(rig.name, rig.board.board.hardware, took, rig.board.boots, took, figure)
 
 
 def test_a_weak_signal_is_named():

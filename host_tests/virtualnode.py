@@ -27,6 +27,7 @@ from tagonode.cloud.server import LocalCloud
 from tagonode.simulate import HEAP_KIB, settings_files
 from tagonode.virtual import image
 from tagonode.virtual.board import VirtualBoard
+from tagonode.virtual.hardware import Hardware
 from tagonode.virtual.nameserver import NameServer
 from tagonode.virtual.relay import CountingRelay
 from tagonode.virtual.virtualtime import ClockOfTls, VirtualTime
@@ -61,6 +62,27 @@ def guest() -> dict[str, bytes]:
 @functools.cache
 def firmware(board: str, drivers: tuple[str, ...]) -> dict[str, bytes]:
     return build.firmware_files(board, list(drivers))
+
+
+def write_down(
+    board: str, hardware: Hardware, lived: float, boots: list[int], took: float, figure: str, bitten: bool = False
+) -> None:
+    """A row of the table of `make scenarios`, when it is made. lived: seconds of the board's; boots: causes of its
+    starts after the first; took: seconds of the PC's; figure: what came of it; bitten: its watchdog was to bite."""
+    path = os.environ.get(FIGURES)
+    if path:
+        row = {
+            "test": os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0],
+            "board": board,
+            "lived": lived,
+            "boots": 1 + len(boots),
+            "unfed": hardware.longest_unfed_s,
+            "bitten": bitten,
+            "took": took,
+            "figure": figure,
+        }
+        with open(path, "a") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 class VirtualNode:
@@ -136,20 +158,8 @@ class VirtualNode:
         self._figure = text
 
     def _write_down(self) -> None:
-        path = os.environ.get(FIGURES)
-        if path:
-            row = {
-                "test": os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0],
-                "board": self.settings["board"],
-                "lived": self.clock(),
-                "boots": 1 + len(self.boots),
-                "unfed": self.hardware.longest_unfed_s,
-                "bitten": self.may_be_bitten,
-                "took": time.monotonic() - self._since,
-                "figure": self._figure,
-            }
-            with open(path, "a") as file:
-                file.write(json.dumps(row) + "\n")
+        board, took = self.settings["board"], time.monotonic() - self._since
+        write_down(board, self.hardware, self.clock(), self.boots, took, self._figure, self.may_be_bitten)
 
     def _make(self) -> VirtualBoard:
         checked = config.check(self.settings, "node")
