@@ -78,18 +78,22 @@ def wifi_problem(status: int) -> str:
     return WIFI_PROBLEMS.get(status) or "status %d" % status
 
 
-def deep_sleep(ms: int) -> None:
-    """Switch off all but a timer; then the board starts again. Does not return.
-
-    rp2: raises ValueError for more than 71 minutes, and a watchdog that was started goes on and cuts the sleep short.
+def sleep(ms: int, feed) -> None:
+    """All off but a timer, for so many milliseconds. Where `rtc_memory` gives None RAM is kept, and this returns; else
+    the board starts again. feed(): feeds the watchdog, where one goes on in sleep.
     """
     network.WLAN().active(False)
     machine.deepsleep(ms)
 
 
 def rtc_memory():
-    """What survives deep sleep and resets: a function that gives the bytes kept, or keeps those (2048 at most) it is
-    given. None where there is none."""
+    """Where sleep forgets RAM: a function that gives the bytes kept meanwhile, or keeps those (2048 at most) it is given.
+    None where RAM is kept."""
+
+
+def rtc_ms() -> int:
+    """Milliseconds of the real-time clock, which goes on in sleep and jumps when it is set."""
+    return time.time_ns() // 1000000
 
 
 def set_rtc(unix_s: int) -> None:

@@ -1,5 +1,7 @@
 """RP2040 and RP2350 beside a CYW43439 radio, under MicroPython's rp2 port."""
 
+import time
+
 import machine
 import network
 from micropython import const
@@ -23,6 +25,7 @@ _port.WIFI_PROBLEMS = {
 }
 
 _PWRON_RESET = const(1)
+_PIECE_MS = const(6000)  # of sleep: the watchdog goes on in it
 _TIMER = const(1)
 _CORE_TEMP = const(4)
 
@@ -44,6 +47,24 @@ def watchdog(timeout_ms: int):
 def wifi_off() -> None:  # type: ignore[no-redef]
     """As in _port: the radio's firmware is loaded anew then."""
     network.WLAN().deinit()
+
+
+def sleep(ms: int, feed) -> None:  # type: ignore[no-redef]
+    """As in _port, and RAM is kept. deepsleep() would save nothing more: it is this and a reset, and knows no time then.
+
+    MicroPython 1.24 and 1.25 come back at once on a Pico W (its issue 16181): what is left of a piece is waited for.
+    """
+    wifi_off()
+    end = time.ticks_add(time.ticks_ms(), ms)
+    while ms > 0:
+        feed()
+        piece = min(ms, _PIECE_MS)
+        machine.lightsleep(piece)
+        rest = time.ticks_diff(end, time.ticks_ms()) - (ms - piece)
+        if rest > 0:
+            time.sleep_ms(rest)
+        ms = time.ticks_diff(end, time.ticks_ms())
+    feed()
 
 
 def reset_cause() -> str:

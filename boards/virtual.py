@@ -30,6 +30,11 @@ def reset_cause() -> str:
     return ("reset", "power on", "reset", "watchdog", "deep sleep", "soft reset")[machine.reset_cause()]
 
 
+def rtc_memory():  # type: ignore[no-redef]
+    """As in _port."""
+    return machine.RTC().memory
+
+
 def temperature():
     """No sensor."""
 

@@ -29,6 +29,7 @@ class Pulse:
 
     def __init__(self, name: str):
         self.name = name
+        self.task = None
         self.due = ticks_add(ticks_ms(), _MARGIN_MS)
 
     def beat(self, within_ms: int = _MARGIN_MS) -> None:
@@ -73,7 +74,6 @@ class Supervisor:
         self._log = log
         self._crashed = crashed
         self._pulses = []
-        self._tasks = []
         self.restarts = 0
         self._looks = 0
         self._short = 0
@@ -91,7 +91,20 @@ class Supervisor:
         """Run `work(pulse)`, a coroutine function, as a task that is kept alive; its return ends it for good."""
         pulse = Pulse(name)
         self._pulses.append(pulse)
-        self._tasks.append(asyncio.create_task(self._keep(pulse, work)))
+        pulse.task = asyncio.create_task(self._keep(pulse, work))
+
+    def stop(self, name: str) -> None:
+        """End the task of this name, if there is one."""
+        for pulse in self._pulses:
+            if pulse.name == name:
+                pulse.task.cancel()
+                self._pulses.remove(pulse)
+                break
+
+    def rested(self) -> None:
+        """Nothing ran for a while, and that was meant so: no promise was broken by it."""
+        for pulse in self._pulses:
+            pulse.beat()
 
     async def _keep(self, pulse, work):
         pause = _FIRST_PAUSE_MS

@@ -15,13 +15,14 @@ NAMES = {
     "WATCHDOG_MAX_MS",
     "WIFI_WAITS",
     "bus",
-    "deep_sleep",
     "led",
     "recover",
     "reset",
     "reset_cause",
     "rtc_memory",
+    "rtc_ms",
     "set_rtc",
+    "sleep",
     "temperature",
     "unique_id",
     "watchdog",
@@ -393,7 +394,7 @@ def test_temperature_of_the_cpu(board, chips):
 @on_each_board()
 def test_memory_that_survives(board, chips):
     memory = load(board).rtc_memory()
-    if board not in ESP32S:
+    if board in PICOS:
         assert memory is None
         return
     assert memory() == b""
@@ -403,20 +404,78 @@ def test_memory_that_survives(board, chips):
         memory(bytes(2049))
 
 
-@on_each_board(networks=NETWORKS)
+@on(ESP32S + ("virtual",), networks=NETWORKS)
 def test_deep_sleep_with_the_radio_off(board, chips):
     module = load(board)
     module.wifi().active(True)
     with pytest.raises(SystemExit):
-        module.deep_sleep(90000)
+        module.sleep(90000, None)
     assert chips.resets() == ["deepsleep"]
     assert chips.slept() == 90000
 
 
-@on(PICOS)
-def test_a_sleep_too_long_for_a_pico(board, chips):
-    with pytest.raises(ValueError, match="sleep too long"):
-        load(board).deep_sleep(72 * 60000)
+class Ticks:
+    """In the place of time: it passes by sleeping alone, and wraps during the second sleep."""
+
+    def __init__(self, lightsleep):
+        self.ms = 0
+        self.said = []
+        self.lightsleep = lightsleep
+
+    def ticks_ms(self):
+        return (self.ms - 7000) % (1 << 30)
+
+    def ticks_add(self, ticks, ms):
+        return (ticks + ms) % (1 << 30)
+
+    def ticks_diff(self, a, b):
+        return (a - b + (1 << 29)) % (1 << 30) - (1 << 29)
+
+    def sleep_ms(self, ms):
+        self.said.append(("waits", ms))
+        self.ms += ms
+
+    def sleep_lightly(self, ms):
+        self.said.append(("sleeps", ms))
+        self.ms += self.lightsleep(ms)
+
+    def feed(self):
+        self.said.append("fed")
+
+
+@on(PICOS, networks=NETWORKS)
+@pytest.mark.parametrize(
+    "lightsleep, said",
+    (
+        (lambda ms: ms, ["fed", ("sleeps", 6000), "fed", ("sleeps", 6000), "fed", ("sleeps", 3000), "fed"]),
+        # a millisecond late is no millisecond more
+        (lambda ms: ms + 1, ["fed", ("sleeps", 6000), "fed", ("sleeps", 6000), "fed", ("sleeps", 2998), "fed"]),
+        # as MicroPython 1.24 on a Pico W
+        (lambda ms: 0, ["fed", ("sleeps", 6000), ("waits", 6000)] * 2 + ["fed", ("sleeps", 3000), ("waits", 3000), "fed"]),
+    ),
+    ids=["sleeps", "late", "at once"],
+)
+def test_a_pico_sleeps_in_pieces_that_its_watchdog_allows(board, chips, lightsleep, said):
+    module = load(board)
+    module.wifi().active(True)
+    rp2 = sys.modules["boards._rp2"]
+    ticks = Ticks(lightsleep)
+    real, machine.lightsleep, rp2.time = machine.lightsleep, ticks.sleep_lightly, ticks
+    try:
+        module.sleep(15000, ticks.feed)
+    finally:
+        machine.lightsleep = real
+    assert ticks.said == said
+    assert 15000 <= ticks.ms <= 15001
+    assert not module.wifi().active()
+    assert chips.resets() == []
+
+
+@on(ESP32S + ("virtual",))
+def test_the_clock_that_goes_on_in_sleep(board, chips):
+    module = load(board)
+    before = module.rtc_ms()
+    assert before > 10**9 and 0 <= module.rtc_ms() - before < 10000
 
 
 @on_each_board()

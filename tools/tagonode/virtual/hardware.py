@@ -56,6 +56,7 @@ class Hardware:
     watchdog_s: float | None = None
     watchdog_deadline: float | None = None
     longest_unfed_s: float = 0.0
+    slept_s: float = 0.0  # altogether
     interrupts: bool = True  # whether the CPU serves them
     _rtc: tuple[float, float] | None = None
     _last_feed: float = 0.0
@@ -296,9 +297,10 @@ class Hardware:
         if self._rtc is None:
             self._rtc = (self.chip.cold_rtc, self.clock())
         at, set_at = self._rtc
-        moment = datetime.datetime.fromtimestamp(int(at + self.clock() - set_at), datetime.UTC)
+        now = at + self.clock() - set_at
+        moment = datetime.datetime.fromtimestamp(int(now), datetime.UTC)
         date = (moment.year, moment.month, moment.day, moment.weekday())
-        return struct.pack("<8H", *date, moment.hour, moment.minute, moment.second, 0)
+        return struct.pack("<8H", *date, moment.hour, moment.minute, moment.second, int(now % 1 * 1000))
 
     def _reset(self, unit: int, payload: bytes) -> None:
         raise BoardReset(soft=bool(unit))
@@ -330,7 +332,16 @@ class Hardware:
         ms = struct.unpack("<I", payload)[0]
         self.chip.check_sleep(ms)
         # rp2 does not sleep while its radio has something to say
-        raise BoardReset(deepsleep_ms=0 if self.chip.port == "rp2" and self.radio.active else ms)
+        ms = 0 if self.chip.port == "rp2" and self.radio.active else ms
+        self.slept_s += ms / 1000
+        raise BoardReset(deepsleep_ms=ms)
+
+    def _lightsleep(self, unit: int, payload: bytes) -> bytes:
+        ms = struct.unpack("<I", payload)[0]
+        self.chip.check_sleep(ms)
+        sleeps = not self.radio.active
+        self.slept_s += ms / 1000 * sleeps
+        return bytes([sleeps])
 
     def _wifi(self, unit: int, payload: bytes) -> bytes:
         return self.radio.operate(payload)
@@ -369,6 +380,7 @@ class Hardware:
         wire.RESET_CAUSE: _reset_cause,
         wire.UNIQUE_ID: _unique_id,
         wire.DEEPSLEEP: _deepsleep,
+        wire.LIGHTSLEEP: _lightsleep,
         wire.WIFI: _wifi,
         wire.PORT: _port,
         wire.PIN_INIT: _pin_init,

@@ -49,6 +49,7 @@ RTC_MEMORY = 32  # unit = 1: bytes to keep; 0 -> bytes kept
 CPU_TEMPERATURE = 33  # -> i16 tenths of °C, how the port calls it
 BITSTREAM = 34  # unit = pin; bytes
 TIME = 35  # unit = 0, WAITING or BITE; u64 µs since the start, u64 µs unfed at most -> u64 µs up to which, u16 patience
+LIGHTSLEEP = 36  # u32 milliseconds -> u8: 1 when it may sleep for them
 WAITING = 1  # for sockets: patience is in ms of the PC's time
 BITE = 2  # of the watchdog: does not return
 

@@ -153,7 +153,7 @@ class RTC:
     def datetime(self, new=None):
         """(year, month, day, weekday, hours, minutes, seconds, subseconds), the weekday counted from Monday."""
         if new is None:
-            return struct.unpack(_DATETIME, backplane.call(backplane.RTC_GET))
+            return struct.unpack(_DATETIME, backplane.call(backplane.RTC_GET))[:7] + (0,)
         backplane.call(backplane.RTC_SET, 0, struct.pack(_DATETIME, *new))
         return None
 
@@ -198,6 +198,13 @@ def soft_reset():
 
 def deepsleep(time_ms=0):
     backplane.call(backplane.DEEPSLEEP, 0, struct.pack("<I", time_ms))
+
+
+def _lightsleep(time_ms=0):
+    import time
+
+    if backplane.call(backplane.LIGHTSLEEP, 0, struct.pack("<I", time_ms))[0]:
+        time.sleep_ms(time_ms)
 
 
 def reset_cause():

@@ -21,7 +21,8 @@ def shape():
     rp2, esp32 = port == b"rp2", port == b"esp32"
     pin, adc = machine.Pin, machine.ADC
     _give(machine, not rp2, HARD_RESET=2, DEEPSLEEP_RESET=4, SOFT_RESET=5)
-    _give(machine.RTC, esp32, memory=machine._memory)
+    _give(machine.RTC, not rp2, memory=machine._memory)
+    _give(machine, rp2, lightsleep=machine._lightsleep)
     _give(adc, esp32, ATTN_0DB=0, ATTN_2_5DB=1, ATTN_6DB=2, ATTN_11DB=3)
     _give(adc, not rp2, read_uv=machine._read_uv)
     _give(adc, rp2, CORE_TEMP=4)

@@ -180,7 +180,8 @@ def time():
 
 
 def time_ns():
-    return int(time()) * 1000000000
+    year, month, day, _, hour, minute, second, ms = struct.unpack("<8H", call(backplane.RTC_GET))
+    return int(mktime((year, month, day, hour, minute, second, 0, 0))) * 1000000000 + ms * 1000000
 
 
 def sleep_us(us):
