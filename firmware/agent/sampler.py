@@ -62,19 +62,26 @@ class Sampler:
 
     samples and time_ms end the run after so many samples, or so much time, 0 for never. `over` is set at that end;
     committed(urgent) is called after every sample. pipeline: what readings pass through (agent.pipeline), or None.
+
+    `grids`: one an interval, [interval, the point before, the next point], in milliseconds since boot; the next of them
+    all is `due`. `passed` is set when a pass is over. planned: the point for which the board was woken, 0 for none.
+    longest: how many ms of conversion a pass waits for.
     """
+
+    longest = _LONGEST_CONVERSION_MS
+    due = planned = 0
 
     def __init__(self, sensors, spool, clock, every_ms, samples, time_ms, log, committed, pipeline=None):
         self.over = asyncio.Event()
+        self.passed = asyncio.Event()
         self.errors = 0
         self._sensors = sensors
         self._spool = spool
         self._clock = clock
         self._pipeline = pipeline
-        # a grid an interval: [interval, the point before, the next point]
-        self._grids = [[every, None, 0] for every in {sensor.every_ms or every_ms for sensor in sensors}]
+        self.grids = [[every, None, 0] for every in {sensor.every_ms or every_ms for sensor in sensors}]
         self._default_ms = every_ms
-        self._left = samples
+        self.left = samples  # 0: as many as there are
         self._end = clock.mono() + time_ms if time_ms else 0
         self._log = log
         self._committed = committed
@@ -88,7 +95,8 @@ class Sampler:
     async def run(self, pulse) -> None:
         """Sample on the grid until the run is over."""
         while not self.over.is_set():
-            after = self._next()
+            after = self.due = self.planned or self._next()
+            self.planned = 0
             until = min(after, self._end) if self._end else after
             left = until - self._clock.mono()
             if left > _LOOK_MS:
@@ -99,16 +107,18 @@ class Sampler:
             if until != after:
                 break
             due = []
-            for grid in self._grids:
+            for grid in self.grids:
                 if grid[2] == after:
                     grid[1] = after
                     due.append(grid[0])
             mono = self._clock.mono()
-            if await self._measure(pulse, due, after) and self._commit(mono) and self._left:
-                self._left -= 1
-                if not self._left:
+            if await self._measure(pulse, due, after) and self._commit(mono) and self.left:
+                self.left -= 1
+                if not self.left:
                     break
+            self.passed.set()
         self.over.set()
+        self.passed.set()
         self._committed(True)
 
     def _next(self):
@@ -116,21 +126,21 @@ class Sampler:
         time of day once that is known, so that a fleet samples at the same moments."""
         mono = self._clock.mono()
         now = self._clock.now()
-        for grid in self._grids:
+        for grid in self.grids:
             every, last, _ = grid
             due = mono + every - (mono if now is None else now) % every
             # a clock that was set back or forth between two points must not put two samples into one interval
             if last is not None and due - last < every // 2:
                 due += every
             grid[2] = due
-        return min([grid[2] for grid in self._grids])
+        return min([grid[2] for grid in self.grids])
 
     async def _measure(self, pulse, due, point):
         """Fill the values from the sensors whose interval is among `due`, at this point of the grid. False when there
         is nothing to store."""
         mono = self._clock.mono
         # what takes longer is read in a later pass: it shall not hold up the samples
-        limit = min(_LONGEST_CONVERSION_MS, min([grid[0] for grid in self._grids]) * 3 // 4)
+        limit = min(self.longest, min([grid[0] for grid in self.grids]) * 3 // 4)
         started = []
         for sensor in self._sensors:
             # one that was too slow for its own pass is read in the next of any

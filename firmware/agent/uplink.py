@@ -6,7 +6,6 @@ tagoio's, how bytes travel is session's.
 
 import asyncio
 import random
-import sys
 from binascii import crc32
 
 from micropython import const
@@ -70,33 +69,45 @@ class Uplink:
 
     async def run(self, pulse) -> None:
         """Send for ever: on the grid of upload.every, at once when `flush` is set."""
+        self.begin(pulse)
+        while True:
+            await pulse.wait(self.flush, self.until_due())
+            self.flush.clear()
+            await self.turn(pulse)
+
+    def begin(self, pulse) -> None:
+        """Before the first turn of a task."""
         self._session.progress = pulse.beat
-        spool = self._spool
         if self._batch.recall():
             self._doubt = 0  # the power went, or this task failed, while it was on its way
-        while True:
-            await pulse.wait(self.flush, self._until_due())
-            self.flush.clear()
-            # what is taken meanwhile waits for its own turn: a slow link would send samples one by one
-            goal = spool.next_sequence
-            while spool.queued and spool.next_sequence - spool.samples_queued < goal:
-                # a reading taken before the time was known gets its time when it is sent: so know it first
-                await pulse.wait(self._link.up)
-                await pulse.wait(self._clock.synced)
-                wait = await self._step(pulse)
-                self.changed()
-                if wait is None:
-                    break
-                await pulse.sleep(wait)
-            if self.errands:
-                if not self._link.up.is_set() or not self._clock.synced.is_set():
-                    self.flush.set()  # what is taken until then has waited long enough
-                await pulse.wait(self._link.up)
-                await pulse.wait(self._clock.synced)
-                for errand in self.errands:
-                    await errand(pulse, self)
 
-    def _until_due(self):
+    async def turn(self, pulse, longest: int = 0) -> None:
+        """Send what was taken up to now, then do the errands. longest: ms of a wait between two tries, beyond which it
+        gives up instead; 0: none."""
+        spool = self._spool
+        # what is taken meanwhile waits for its own turn: a slow link would send samples one by one
+        goal = spool.next_sequence
+        while spool.queued and spool.next_sequence - spool.samples_queued < goal:
+            # a reading taken before the time was known gets its time when it is sent: so know it first
+            await pulse.wait(self._link.up)
+            await pulse.wait(self._clock.synced)
+            wait = await self._step(pulse)
+            self.changed()
+            if wait is None:
+                break
+            if longest and wait > longest:
+                break
+            await pulse.sleep(wait)
+        if self.errands:
+            if not self._link.up.is_set() or not self._clock.synced.is_set():
+                self.flush.set()  # what is taken until then has waited long enough
+            await pulse.wait(self._link.up)
+            await pulse.wait(self._clock.synced)
+            for errand in self.errands:
+                await errand(pulse, self)
+
+    def until_due(self) -> int:
+        """Milliseconds until the next turn, by the time of day once it is known."""
         if not self._every_ms:
             return self._window_ms
         now = self._clock.now()
