@@ -3,10 +3,10 @@
 import asyncio
 import gc
 import os
-import sys
 
 from micropython import const
 
+from agent import forget
 from agent.supervisor import Supervisor
 from spool import SpoolError
 
@@ -113,13 +113,10 @@ class Node:
     async def _by_date(self, pulse):
         from agent import bootstrap
 
+        forget("bootstrap")
         session = self.session
         plain = self._date_server or session.host
-        try:
-            return await bootstrap.ask(pulse, self.clock, session, session.host, self.resolver, plain, self.log)
-        finally:
-            _forget("bootstrap")
-            _forget("date", "session")
+        return await bootstrap.ask(pulse, self.clock, session, session.host, self.resolver, plain, self.log)
 
     def look(self, light) -> int:
         """What the light is to show: one of the states of `light`, which is agent.light."""
@@ -169,12 +166,6 @@ class Node:
         await house.run()
 
 
-def _forget(name, package="agent"):
-    """Let go of a module of a package that has done its work."""
-    del sys.modules[package + "." + name]
-    delattr(sys.modules[package], name)
-
-
 def run() -> None:
     """What main.py calls: never returns while the node is well."""
     node = None
@@ -183,8 +174,8 @@ def run() -> None:
 
         node = assemble()
         del assemble
-        _forget("assemble")
-        _forget("settings")
+        forget("assemble")
+        forget("settings")
         gc.collect()
         gc.threshold(_COLLECT_BYTES)
         asyncio.run(node.run())

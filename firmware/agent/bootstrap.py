@@ -5,11 +5,16 @@ certificate is too new for the clock, take the Date of a plain HTTP answer for a
 but this check, and try again. What counts is the Date of the verified answer. Loaded when it is needed, and dropped.
 """
 
+from agent import forget, timing
 from http1 import LocalProtocolError
 from session import date
 from session.client import Deadlines, Session, SessionError
 from session.udp import endpoint
 from tagoio import verdicts
+
+forget("timing")
+forget("date", "session")
+forget("udp", "session")
 
 _PORT = 80
 _PATIENCE_MS = 10000
@@ -22,7 +27,8 @@ async def ask(pulse, clock, session, host: str, resolver, plain: str, log) -> bo
     for estimated in (False, True):
         pulse.beat(_TURN_MS)  # an upload may come first
         try:
-            clock.set(*await date.ask(session, host, pulse.beat), clock.BY_DATE)
+            unix_ms, at_ticks = await date.ask(session, host, pulse.beat)
+            timing.set(clock, unix_ms, at_ticks, clock.BY_DATE)
             log.info("clock", "set by the Date of " + host)
             return True
         except SessionError as error:
@@ -38,7 +44,7 @@ async def ask(pulse, clock, session, host: str, resolver, plain: str, log) -> bo
             reason = "no Date from " + plain + ": " + str(error)
             break
     if hint in ("clock", "expired"):
-        clock.forget()  # the estimate was wrong
+        timing.disown(clock)  # the estimate was wrong
     log.warning("clock", "no time from " + host + ": " + reason)
     return False
 
@@ -47,6 +53,6 @@ async def _estimate(pulse, clock, resolver, plain):
     name, port = endpoint(plain, _PORT)
     session = Session(name, port, None, resolver, Deadlines(_PATIENCE_MS))
     try:
-        clock.estimate(*await date.ask(session, name if port == _PORT else plain, pulse.beat))
+        timing.estimate(clock, *await date.ask(session, name if port == _PORT else plain, pulse.beat))
     finally:
         session.close()

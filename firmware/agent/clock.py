@@ -2,7 +2,7 @@
 
 Time of day is UNKNOWN after a cold boot, ESTIMATED after the word of somebody who proved nothing, which serves for
 checking certificates alone, and SYNCED after an NTP server's or a verified server's. Samples taken before that carry
-the monotonic count and are stamped by `stamp` when they are sent.
+the monotonic count and are stamped by `stamp` when they are sent. How it comes to be known is agent.timing's.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
-from session import sntp
+from agent import forget
 
 UNKNOWN = const(0)
 ESTIMATED = const(1)
@@ -18,13 +18,7 @@ SYNCED = const(2)
 
 _FIRST_RETRY_MS = const(1000)
 _LONGEST_RETRY_MS = const(900000)
-_SANE_S = const(3155760000)  # a hundred years: no server moves the clock further past the build
-_STEP_MS = const(1000)
-_LARGE_MS = const(60000)  # a server that says so is believed when another, or it again, says so too
-_ALIKE_MS = const(3000)
-_BASE_MS = const(10800000)  # of a measurement of the crystal: an answer is some 50 ms wrong
 _MOST_DRIFT = const(2000)  # tenths of ppm: no crystal is so bad
-_NOTED_DRIFT = const(20)
 
 
 class Clock:
@@ -77,72 +71,15 @@ class Clock:
             return None
         return mono + self._offset + (mono - self._at) * self._tenths // 10000000
 
-    def _check(self, unix_ms):
-        if not 0 <= unix_ms // 1000 - self._build_s < _SANE_S:
-            raise ValueError("time before this firmware was built, or absurdly late: " + str(unix_ms // 1000))
-
-    def estimate(self, unix_ms: int, at_ticks: int) -> None:
-        """Somebody says that it was `unix_ms` when ticks_ms() gave `at_ticks`. ValueError: when that cannot be."""
-        self._check(unix_ms)
-        if self.state != SYNCED:
-            self.state = ESTIMATED
-            self._set_rtc((unix_ms + ticks_diff(ticks_ms(), at_ticks) + 500) // 1000)
-
-    def forget(self) -> None:
-        """The estimate was none."""
-        if self.state == ESTIMATED:
-            self.state = UNKNOWN
-            self._set_rtc(self._build_s + self.mono() // 1000)
-
     def set(self, unix_ms: int, at_ticks: int, source: int) -> None:
         """Take it that it was `unix_ms` when ticks_ms() gave `at_ticks`; source: BY_NTP or BY_DATE.
 
         Raises ValueError for an impossible time, and for one that is far off until it has been said twice.
         """
-        self._check(unix_ms)
-        mono = self.mono()
-        offset = unix_ms + ticks_diff(self._ticks, at_ticks) - mono
-        wrong = 0
-        if self.state == SYNCED:
-            wrong = mono + offset - self.stamp(mono)
-            if abs(wrong) > _LARGE_MS:
-                suspect = self._suspect
-                self._suspect = offset
-                if suspect is None or abs(offset - suspect) > _ALIKE_MS:
-                    raise ValueError("%d s off what is known: it has to be said twice" % (wrong // 1000))
-        self._suspect = None
-        self._measure(mono, offset, source, abs(wrong) > _LARGE_MS)
-        self._offset = offset
-        self._at = mono
-        self.state = SYNCED
-        self._set_rtc((mono + offset + 500) // 1000)
-        self.synced.set()
-        if abs(wrong) >= _STEP_MS:
-            text = "stepped by %d ms" % wrong
-            self._log.warning("clock", text)
-            self.stepped("clock " + text)
-        elif wrong:
-            self._log.info("clock", "corrected by %d ms" % wrong)
+        from agent import timing
 
-    def _measure(self, mono, offset, source, jumped):
-        if source != SYNCED:
-            return
-        if self._base is None or jumped:
-            self._base = mono, offset
-            return
-        since, before = self._base
-        if mono - since < _BASE_MS:
-            return
-        self._base = mono, offset
-        tenths = (offset - before) * 10000000 // (mono - since)
-        if abs(tenths) > _MOST_DRIFT:
-            return  # a server's fault
-        self._tenths = (self._tenths + tenths) // 2 if self._measured else tenths
-        self._measured = True
-        self.drift = self._tenths / 10
-        if self._notes and abs(self._tenths - self._noted) >= _NOTED_DRIFT:
-            self._noted = self._tenths
-            self._notes.put("drift", self._tenths)
+        forget("timing")
+        timing.set(self, unix_ms, at_ticks, source)
 
     async def run(self, pulse, link, resolver, servers, every_ms: int, otherwise=None) -> None:
         """Keep the clock right: ask the servers one after another, again after `every_ms`, sooner after a failure.
@@ -152,24 +89,14 @@ class Clock:
         retry = _FIRST_RETRY_MS
         while True:
             await pulse.wait(link.up)
-            if await self._ask(pulse, resolver, servers) or otherwise and await otherwise(pulse):
+            from agent import timing
+
+            forget("timing")
+            known = await timing.ask(self, pulse, resolver, servers)
+            del timing
+            if known or otherwise and await otherwise(pulse):
                 retry = _FIRST_RETRY_MS
                 await pulse.sleep(every_ms)
             else:
                 await pulse.sleep(retry)
                 retry = min(retry * 2, _LONGEST_RETRY_MS)
-
-    async def _ask(self, pulse, resolver, servers):
-        if not servers:
-            self._log.warning("clock", "no time server in the settings: build and deploy again")
-        for server in servers:
-            pulse.beat(30000)
-            try:
-                unix_ms, at_ticks, trip = await sntp.ask(resolver, server, self._build_s)
-                self.set(unix_ms, at_ticks, SYNCED)
-            except (OSError, ValueError) as error:
-                self._log.warning("clock", "no time from " + server + ": " + str(error))
-                continue
-            self._log.info("clock", "set by " + server + ", round trip " + str(trip) + " ms")
-            return True
-        return False

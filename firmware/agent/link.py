@@ -5,9 +5,10 @@ Joining decides what comes next, and does nothing; Link does it, and decides not
 
 import asyncio
 import random
-import sys
 
 from micropython import const
+
+from agent import forget
 
 TRY = const(0)  # network number `argument`
 REST = const(1)  # with the radio off, `argument` ms
@@ -236,8 +237,5 @@ class Link:
     def _look(self, name, *which):
         from agent import scan
 
-        try:
-            return getattr(scan, name)(self._wlan, self._networks, *which)
-        finally:
-            del sys.modules["agent.scan"]
-            delattr(sys.modules["agent"], "scan")
+        forget("scan")
+        return getattr(scan, name)(self._wlan, self._networks, *which)

@@ -10,6 +10,8 @@ from binascii import crc32
 
 from micropython import const
 
+from agent import forget
+
 import http1
 from agent.batch import Batch
 from session.client import SessionError
@@ -201,8 +203,7 @@ class Uplink:
     async def _ask(self, pulse):
         from agent import doubt  # for one question, for they are seldom asked
 
-        del sys.modules["agent.doubt"]
-        delattr(sys.modules["agent"], "doubt")
+        forget("doubt")
         points, again, verdict, detail, hint = await doubt.ask(self, self._batch, self._doubt, pulse)
         if verdict == verdicts.ACCEPTED:
             self._log.info("uplink", detail)

@@ -6,11 +6,10 @@ import asyncio
 from agentworld import Console, Enough, Pulse, World
 
 import pytest
-from agent import clock
+from agent import clock, timing
 from agent.log import Log
 from agent.notes import Notes
 from harness import kiss, network, ntp, nxdomain
-from session import sntp
 from session.resolver import Resolver
 
 BUILD_S = 1767225600  # 2026-01-01
@@ -23,7 +22,7 @@ class Made:
 
     def __init__(self, world=None, notes=None):
         self.world = world or World()
-        self.world.install(clock, sntp)
+        self.world.install(clock)
         self.rtc = []
         self.console = Console()
         self.clock = clock.Clock(BUILD_S, self.rtc.append, Log("debug", self.console), notes)
@@ -281,14 +280,14 @@ def test_a_note_that_is_nonsense(tmp, note):
 
 def test_an_estimate_serves_the_rtc_alone():
     made = Made()
-    made.clock.estimate(NOW_MS, made.world.ticks_ms())
+    timing.estimate(made.clock, NOW_MS, made.world.ticks_ms())
     assert made.clock.state == clock.ESTIMATED
     assert (made.clock.now(), made.clock.stamp(3), made.clock.synced.is_set()) == (None, None, False)
     assert made.rtc == [BUILD_S, NOW_MS // 1000]
     made.world.ms += 60000
-    made.clock.forget()
+    timing.disown(made.clock)
     assert (made.clock.state, made.rtc[-1]) == (clock.UNKNOWN, BUILD_S + 60)
-    made.clock.estimate(NOW_MS, made.world.ticks_ms())
+    timing.estimate(made.clock, NOW_MS, made.world.ticks_ms())
     made.set(NOW_MS - DAY_MS)  # an estimate is not known: what is known now may be far from it
     assert (made.clock.state, made.clock.now(), made.steps) == (clock.SYNCED, NOW_MS - DAY_MS, [])
 
@@ -297,8 +296,8 @@ def test_who_knows_the_time_takes_no_estimate():
     made = Made()
     made.set(NOW_MS)
     before = list(made.rtc)
-    made.clock.estimate(NOW_MS + DAY_MS, made.world.ticks_ms())
-    made.clock.forget()
+    timing.estimate(made.clock, NOW_MS + DAY_MS, made.world.ticks_ms())
+    timing.disown(made.clock)
     assert (made.clock.state, made.clock.now(), made.rtc) == (clock.SYNCED, NOW_MS, before)
 
 
@@ -306,7 +305,7 @@ def test_an_impossible_estimate():
     made = Made()
     for impossible in ((BUILD_S - 1) * 1000, 0, (BUILD_S + 3155760000) * 1000):
         with pytest.raises(ValueError, match="absurd"):
-            made.clock.estimate(impossible, 0)
+            timing.estimate(made.clock, impossible, 0)
     assert (made.clock.state, made.rtc) == (clock.UNKNOWN, [BUILD_S])
 
 

@@ -9,7 +9,8 @@ import struct
 import pytest
 from harness import a, cname, garbage, network, nxdomain, servfail, silence, wrong_id
 from session import dns, udp
-from session.resolver import Resolver, is_address
+from session.lookup import is_address
+from session.resolver import Resolver
 
 NAME = "api.tago.io"
 ID = 0x1234

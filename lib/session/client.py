@@ -16,7 +16,7 @@ from time import ticks_diff, ticks_ms
 from micropython import const
 
 from http1 import RemoteProtocolError
-from session.udp import ready
+from session import ready
 
 _ZEROS = bytes(512)  # an answer of TagoIO's is shorter
 _MARGIN_MS = const(5000)

@@ -1,22 +1,10 @@
 """Host names to addresses by a UDP query of our own: getaddrinfo blocks on every port, on some for ever."""
 
-import os
-import sys
-
 from micropython import const
 
-from session import DnsError, udp
+from session import forget
 
-_PORT = const(53)
-_TRIES = const(2)
 _TRY_MS = const(2000)
-_ALIASES = const(4)
-
-
-def is_address(host: str) -> bool:
-    """True for dotted-quad IPv4, which needs no question."""
-    parts = host.split(".")
-    return len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts)
 
 
 class Resolver:
@@ -34,33 +22,8 @@ class Resolver:
 
         Raises OSError when nobody answers, DnsError when the answer is no use.
         """
-        if is_address(name):
-            return name
-        # a connection is kept for hours: in between the messages' code is not
-        from session import dns
+        # a connection is kept for hours: in between the code is not
+        from session import lookup
 
-        del sys.modules["session.dns"]
-        delattr(sys.modules["session"], "dns")
-        for _ in range(_ALIASES):
-            address, alias = await self._ask(dns, name)
-            if address:
-                return address
-            name = alias
-        raise DnsError("too many aliases behind " + name)
-
-    async def _ask(self, dns, name):
-        failure = None
-        for server in list(self._servers()) * _TRIES:
-            try:
-                return await self._ask_one(dns, server, name)
-            except (OSError, ValueError) as error:
-                failure = error
-        raise failure or OSError(113, "no name server: the network gave none")
-
-    async def _ask_one(self, dns, server, name):
-        ident = int.from_bytes(os.urandom(2), "big")
-        address, port = udp.endpoint(server, _PORT)
-        query = dns.encode_query(ident, name)
-        return await udp.ask(
-            address, port, query, lambda datagram: dns.decode_answer(datagram, ident, name), self._try_ms
-        )
+        forget("lookup")
+        return await lookup.resolve(self._servers, self._try_ms, name)

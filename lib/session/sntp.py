@@ -6,7 +6,9 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
-from session import udp
+from session import forget, udp
+
+forget("udp")
 
 _PORT = const(123)
 _UNIX_AFTER_NTP_S = const(2208988800)
@@ -38,7 +40,7 @@ def decode(datagram: bytes, nonce: bytes, not_before_s: int):
     return unix * 1000 + (fraction * 1000 >> 32)
 
 
-async def ask(resolver, server: str, not_before_s: int, timeout_ms: int = 2000) -> tuple:
+async def ask(resolver, server: str, not_before_s: int, timeout_ms: int = 2000, ticks=ticks_ms) -> tuple:
     """Ask `server`, a name or address with or without ":port".
 
     Returns (unix ms, the ticks at which it held, round trip in ms).
@@ -47,10 +49,10 @@ async def ask(resolver, server: str, not_before_s: int, timeout_ms: int = 2000) 
     name, port = udp.endpoint(server, _PORT)
     address = await resolver.resolve(name)
     nonce = os.urandom(8)
-    start = ticks_ms()
+    start = ticks()
     # version 4, client; the transmit timestamp is a random number: it comes back, and tells nobody our clock
     request = b"\x23" + bytes(39) + nonce
     unix_ms = await udp.ask(address, port, request, lambda datagram: decode(datagram, nonce, not_before_s), timeout_ms)
-    end = ticks_ms()
+    end = ticks()
     trip = ticks_diff(end, start)
     return unix_ms + trip // 2, end, trip

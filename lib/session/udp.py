@@ -4,12 +4,7 @@ import asyncio
 import socket
 from time import ticks_diff, ticks_ms
 
-
-def ready(sock, write: bool):
-    """Wait until a socket can be read from, or written to: as asyncio's own streams do, to whose tasks a generator is a
-    coroutine."""
-    queue = asyncio.core._io_queue  # type: ignore[attr-defined]
-    yield queue.queue_write(sock) if write else queue.queue_read(sock)
+from session import ready
 
 
 def endpoint(server: str, default_port: int) -> tuple:
