@@ -63,17 +63,14 @@ class Sampler:
     samples and time_ms end the run after so many samples, or so much time, 0 for never. `over` is set at that end;
     committed(urgent) is called after every sample. pipeline: what readings pass through (agent.pipeline), or None.
 
-    `grids`: one an interval, [interval, the point before, the next point], in milliseconds since boot; the next of them
-    all is `due`. `passed` is set when a pass is over. planned: the point for which the board was woken, 0 for none.
-    longest: how many ms of conversion a pass waits for.
+    `grids`: one an interval, [interval, the point before, the next point], in milliseconds since boot. longest: how many
+    ms of conversion a pass waits for.
     """
 
     longest = _LONGEST_CONVERSION_MS
-    due = planned = 0
 
     def __init__(self, sensors, spool, clock, every_ms, samples, time_ms, log, committed, pipeline=None):
         self.over = asyncio.Event()
-        self.passed = asyncio.Event()
         self.errors = 0
         self._sensors = sensors
         self._spool = spool
@@ -95,33 +92,33 @@ class Sampler:
     async def run(self, pulse) -> None:
         """Sample on the grid until the run is over."""
         while not self.over.is_set():
-            after = self.due = self.planned or self._next()
-            self.planned = 0
-            until = min(after, self._end) if self._end else after
-            left = until - self._clock.mono()
+            after = self.next()
+            left = (min(after, self._end) if self._end else after) - self._clock.mono()
             if left > _LOOK_MS:
                 # the grid moves when the clock is set: look again
                 await pulse.sleep(_LOOK_MS)
                 continue
             await pulse.sleep(left)
-            if until != after:
-                break
+            await self.take(pulse, after)
+
+    async def take(self, pulse, point: int) -> None:
+        """The sample of this point, which `next` gave: now. The run's last one, or one beyond its end, ends it."""
+        if not self._end or point <= self._end:
             due = []
             for grid in self.grids:
-                if grid[2] == after:
-                    grid[1] = after
+                if grid[2] == point:
+                    grid[1] = point
                     due.append(grid[0])
             mono = self._clock.mono()
-            if await self._measure(pulse, due, after) and self._commit(mono) and self.left:
-                self.left -= 1
-                if not self.left:
-                    break
-            self.passed.set()
+            if not (await self._measure(pulse, due, point) and self._commit(mono) and self.left):
+                return
+            self.left -= 1
+            if self.left:
+                return
         self.over.set()
-        self.passed.set()
         self._committed(True)
 
-    def _next(self):
+    def next(self) -> int:
         """Milliseconds since boot of the next point of a grid that is still ahead: whole multiples of the interval in
         time of day once that is known, so that a fleet samples at the same moments."""
         mono = self._clock.mono()
