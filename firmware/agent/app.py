@@ -56,11 +56,10 @@ class Node:
         self._first = spool.next_sequence
         self._crashes = crashes
 
-    def attach(self, resolver, uplink, sampler, session) -> None:
-        """The parts that need the node's status and `committed`, and what they work with."""
+    def attach(self, resolver, uplink, session) -> None:
+        """The parts with which it reaches TagoIO."""
         self.resolver = resolver
         self.uplink = uplink
-        self.sampler = sampler
         self.session = session
         self.link.busy = session.busy
         uplink.changed = self._changed.set
@@ -147,6 +146,7 @@ class Node:
 
     def start(self, house) -> None:
         """Start the tasks that make it a node that samples."""
+        self.reach(house)
         self.uplink.short_of_memory = house.short_of_memory
         house.start("sampler", self.sampler.run)
         house.start("uplink", self.uplink.run)
@@ -154,12 +154,15 @@ class Node:
         if self._crashes:
             house.start("recover", self._recover)
 
+    def reach(self, house) -> None:
+        """Start the tasks that keep link and time."""
+        house.start("link", self.link.run)
+        house.start("clock", self._keep_time)
+
     async def run(self) -> None:
         """Start every task and look after them."""
         feed = self.board.watchdog(_WATCHDOG_MS) if self._watchdog else lambda: None
         self.house = house = Supervisor(feed, self.log, self.crashed)
-        house.start("link", self.link.run)
-        house.start("clock", self._keep_time)
         self.start(house)
         if self._light:
             house.start("light", self._shine)

@@ -89,30 +89,20 @@ def why(board):
     return crash.started(cause)
 
 
-def load_events(config: dict, node, uplink):
+def load_events(config: dict, node):
     """What tells TagoIO of things that happen."""
     from agent.events import Events
 
     secrets = [config["tagoio.token"]]
     secrets.extend([row[1] for row in config["wifi.networks"]])
     events = node.events = Events(node.clock, node.spool.tag, secrets, node.log)
-    uplink.errands.append(events.send)
-    uplink.flush.set()
+    node.uplink.errands.append(events.send)
+    node.uplink.flush.set()
 
 
-def assemble() -> Node:
-    """The node that this board's settings describe, ready to run. Raises ValueError or ImportError, saying what for."""
-    journal = Log()
-    config = settings.load(journal)
-    journal.set_level(config["log.level"])
-    journal.keep(config["log.keep"])
-    board = load_board(config["board"])
-    cause, crashes = why(board)
-    notes = Notes()
-    clock = Clock(config["build.time"], board.set_rtc, journal, notes)
-    journal.mono = clock.mono
+def reach(config: dict, board, journal, clock, notes) -> tuple:
+    """(link, resolver, session, buffer): of the way to TagoIO what needs large pieces of the heap."""
     link = Link(board, config["wifi.networks"], journal, clock.mono, notes, load_settle(config))
-    # what needs large pieces of the heap comes first, while it is in one piece
     patience = config["upload.patience"]
     resolver = Resolver(link.name_servers, patience // 10)
     verified = config["tagoio.ssl"]
@@ -126,7 +116,31 @@ def assemble() -> Node:
             journal.warning("uplink", "tagoio.ssl is false: token and readings travel in the open")
     except (OSError, ValueError) as error:
         journal.error("uplink", str(error))  # every attempt will say so again; sampling goes on
-    buffer = bytearray(BUFFER)
+    return link, resolver, session, bytearray(BUFFER)
+
+
+def join(node, config: dict, link, resolver, session, buffer) -> None:
+    """The rest of that way."""
+    board, journal = node.board, node.log
+    uplink = Uplink(node.spool, session, node.clock, link, config, node.status, journal, board.unique_id(), buffer)
+    node.attach(resolver, uplink, session)
+    if config["health.every"]:
+        load_events(config, node)
+
+
+def assemble() -> Node:
+    """The node that this board's settings describe, ready to run. Raises ValueError or ImportError, saying what for."""
+    journal = Log()
+    config = settings.load(journal)
+    journal.set_level(config["log.level"])
+    journal.keep(config["log.keep"])
+    board = load_board(config["board"])
+    cause, crashes = why(board)
+    notes = Notes()
+    clock = Clock(config["build.time"], board.set_rtc, journal, notes)
+    journal.mono = clock.mono
+    # what needs large pieces of the heap comes first, while it is in one piece
+    parts = reach(config, board, journal, clock, notes)
     version = sys.implementation.version
     about = "started by %s: TagoNode %s on %s, MicroPython %d.%d.%d" % (
         cause, config.get("build.version", "?"), config["board"], version[0], version[1], version[2]
@@ -134,8 +148,9 @@ def assemble() -> Node:
     if crashes >= _SAFE_AFTER:
         from agent.safe import SafeNode
 
+        link, resolver, session, buffer = parts
         safe = SafeNode(config, board, journal, clock, link, session, resolver, buffer, cause, crashes)
-        load_events(config, safe, safe.uplink)
+        load_events(config, safe)
         safe.events.add("event", about)
         safe.events.add("event", safe.said)
         return safe
@@ -167,14 +182,12 @@ def assemble() -> Node:
         every=config["sample.every"],
         log=journal.spool,
     )
-    node = Node(config, board, journal, clock, link, spool, cause, crashes)
-    uplink = Uplink(spool, session, clock, link, config, node.status, journal, board.unique_id(), buffer)
+    node = Node(config, board, journal, clock, parts[0], spool, cause, crashes)
+    join(node, config, *parts)
     every, samples, time_ms = config["sample.every"], config["run.samples"], config["run.time"]
-    sampler = Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed, pipeline)
-    node.attach(resolver, uplink, sampler, session)
+    node.sampler = Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed, pipeline)
     if health:
         health.node = node
-        load_events(config, node, uplink)
         node.events.add("event", about)
     if cause == "watchdog":
         node.crashed("reset by the watchdog: something blocked, or a task gave no sign of life")

@@ -33,7 +33,7 @@ class SafeNode(Node):
         # what waits is sent as soon as there are link and time
         config["upload.every"] = _EVERY_MS
         uplink = Uplink(self.spool, session, clock, link, config, self.status, log, board.unique_id(), buffer)
-        self.attach(resolver, uplink, None, session)
+        self.attach(resolver, uplink, session)
         self.said = _SAID % crashes
         log.error("app", self.said)
 
@@ -43,6 +43,7 @@ class SafeNode(Node):
 
     def start(self, house) -> None:
         """As Node's: the tasks that are safe."""
+        self.reach(house)
         house.start("uplink", self.uplink.run)
         house.start("safe mode", self._try_again)
 

@@ -68,6 +68,12 @@ TABLE = (
     ("log.keep", INT, 8, 0, 100),
     # how often the node reports how it is itself, and what happened to it; 0: never
     ("health.every", SECONDS, 3600000, 0, 604800000),
+    # all off between samples: upload.every says how often it links
+    ("duty.on", BOOL, False, None, None),
+    # of a wake with the radio on, at most
+    ("duty.awake", SECONDS, 60000, 10000, 600000),
+    # awake after power on, within a computer's reach
+    ("duty.stay", SECONDS, 60000, 0, 3600000),
     ("run.samples", INT, 0, 0, 1000000000),
     ("run.time", SECONDS, 0, 0, 604800000),
 )

@@ -84,6 +84,9 @@ ABOUT = {
     "log.level": 'what it prints: "error", "warning", "info" or "debug"',
     "log.keep": "lines kept in memory, and written down when something crashes",
     "health.every": "seconds between reports of how the node itself is, and of what happened; 0: never",
+    "duty.on": "sleep between samples, for a battery; upload.every says how often it links",
+    "duty.awake": "seconds that a wake with the radio on may take: a bad day ends early",
+    "duty.stay": "seconds that it stays awake after power on, within a computer's reach",
     "run.samples": "stop after so many samples; 0: never",
     "run.time": "stop after so many seconds; 0: never",
 }
