@@ -1,4 +1,4 @@
-"""What Wi-Fi does next (agent.link.Joining), whatever happens to it: properties of every history."""
+"""What Wi-Fi does next (agent.joining.Joining), whatever happens to it: properties of every history."""
 
 import random
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tagonode import device
 
-link = device.load("agent.link")
+rules = device.load("agent.joining")
 
 OUTCOMES = st.sampled_from(["fails", "mute", "flaps", "holds", "moves", "planned"])
 MUTE_MS, TRY_MS = 900000, 20000
@@ -22,7 +22,7 @@ MUTE_MS, TRY_MS = 900000, 20000
 )
 def test_every_history(count: int, best: int, history: list[str], seed: int) -> None:
     chance = random.Random(seed)
-    joining = link.Joining(count, best, lambda n: chance.randrange(n))
+    joining = rules.Joining(count, best, lambda n: chance.randrange(n))
     now, outcomes = 0, iter(history)
     mute_since: int | None = None  # all attempts since then
     tried: list[int] = []  # in this round
@@ -30,7 +30,7 @@ def test_every_history(count: int, best: int, history: list[str], seed: int) -> 
     last_reset = -MUTE_MS
     while True:
         what, argument = joining.next(now)
-        if what == link.TRY:
+        if what == rules.TRY:
             rests = 0
             assert 0 <= argument < count
             assert argument not in tried  # nobody twice in a round
@@ -61,26 +61,26 @@ def test_every_history(count: int, best: int, history: list[str], seed: int) -> 
             if outcome == "moves":
                 other = chance.randrange(count)
                 joining.move(other)
-                assert joining.next(now) == (link.TRY, other)
+                assert joining.next(now) == (rules.TRY, other)
             else:
                 joining.lost(1000 if outcome == "flaps" else 3600000)
             tried = []
             failed_rounds = 0 if outcome == "holds" else failed_rounds
             if outcome == "holds":
-                assert joining.next(now) == (link.TRY, argument)  # at once
+                assert joining.next(now) == (rules.TRY, argument)  # at once
             elif outcome == "flaps":
-                assert joining.next(now)[0] != link.TRY  # not at once
+                assert joining.next(now)[0] != rules.TRY  # not at once
                 rests = 1
                 now += 1000
             continue
-        if what == link.RESET:
+        if what == rules.RESET:
             # the radio alone is to blame: not one try was answered for so long
             assert mute_since is not None and now - mute_since >= MUTE_MS
             assert now - last_reset >= MUTE_MS
             last_reset = now
             tried = []
             continue
-        assert what in (link.REST, link.CYCLE)
+        assert what in (rules.REST, rules.CYCLE)
         rests += 1
         assert rests <= 2 or not count  # a round, a rest, a round
         assert not tried or len(tried) == count or count == 0 or rests == 1

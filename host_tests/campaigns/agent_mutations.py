@@ -209,38 +209,38 @@ MUTATIONS: list[Mutation] = [
     (
         "an old link is believed in",
         "link",
-        "            self.up.clear()\n            joining.lost(0)",
-        "            joining.lost(0)",
+        "            self.up.clear()\n            held = -1",
+        "            held = -1",
     ),
-    ("the pause stops growing", "link", "getrandbits(24)", "getrandbits(14)"),
+    ("the pause stops growing", "joining", "getrandbits(24)", "getrandbits(14)"),
     (
         "an odd error of the radio ends the round",
-        "link",
+        "joining",
         "except (OSError, RuntimeError) as error:",
         "except OSError as error:",
     ),
-    ("a hopeless network is waited out", "link", "if wlan.status() not in board.WIFI_WAITS:", "if False:"),
-    ("the board is reset because a network is away", "link", "if not mute:", "if False:"),
-    ("the board is never reset", "link", "now - self._mute_since >= _MUTE_MS", "False"),
-    ("the board is reset at once", "link", "_MUTE_MS = const(900000)", "_MUTE_MS = const(60000)"),
+    ("a hopeless network is waited out", "joining", "if wlan.status() not in board.WIFI_WAITS:", "if False:"),
+    ("the board is reset because a network is away", "joining", "if not mute:", "if False:"),
+    ("the board is never reset", "joining", "now - self._mute_since >= _MUTE_MS", "False"),
+    ("the board is reset at once", "joining", "_MUTE_MS = const(900000)", "_MUTE_MS = const(60000)"),
     (
         "a wrong key is the radio's fault",
-        "link",
-        "self.problem = str(error)  # a key",
-        "mute = self.problem = str(error)  # a key",
+        "joining",
+        "link.problem = str(error)  # a key",
+        "mute = link.problem = str(error)  # a key",
     ),
-    ("the radio never starts from nothing", "link", "(REST if self.rounds % _CYCLE_EVERY else CYCLE)", "REST"),
-    ("what worked last is forgotten", "link", "self._queue.insert(0, self.best)", "self._queue.append(self.best)"),
-    ("what worked last is not written down", "link", 'self._notes.put("network", ssid)', "pass"),
-    ("a link that flaps is joined without a pause", "link", "if held_ms >= _HELD_MS:", "if True:"),
-    ("a good connection does not count", "link", "if held_ms >= _HELD_MS:", "if False:"),
-    ("no jitter", "link", "wait = self._choose(self._pause) + _FIRST_PAUSE_MS", "wait = self._pause"),
+    ("the radio never starts from nothing", "joining", "(REST if self.rounds % _CYCLE_EVERY else CYCLE)", "REST"),
+    ("what worked last is forgotten", "joining", "self._queue.insert(0, self.best)", "self._queue.append(self.best)"),
+    ("what worked last is not written down", "joining", 'link._notes.put("network", ssid)', "pass"),
+    ("a link that flaps is joined without a pause", "joining", "if held_ms >= _HELD_MS:", "if True:"),
+    ("a good connection does not count", "joining", "if held_ms >= _HELD_MS:", "if False:"),
+    ("no jitter", "joining", "wait = self._choose(self._pause) + _FIRST_PAUSE_MS", "wait = self._pause"),
     ("it looks around while it sends", "link", " and not self.busy()", ""),
     ("it looks around with one network", "link", " and len(self._networks) > 1 and not", " and not"),
     ("two looks in a row change nothing", "scan", "_MARGIN_DB = const(10)", "_MARGIN_DB = const(-30)"),
     ("a weak network is named well", "scan", "elif rssi < _WEAK_DBM:", "elif False:"),
     ("back to a preferred one that is weak", "scan", "found[i] >= _GOOD_DBM and i < index", "i < index"),
-    ("password in the log", "link", '"could not join " + ssid', '"could not join " + ssid + key.reveal()'),
+    ("password in the log", "joining", '"could not join " + ssid', '"could not join " + ssid + key.reveal()'),
     ("fed whatever happens", "supervisor", "if not late:", "if True:"),
     ("a task that fails is gone", "supervisor", "await pulse.sleep(pause)\n", "break\n"),
     ("no pause before a new start", "supervisor", "await pulse.sleep(pause)\n", "await pulse.sleep(0)\n"),
@@ -380,7 +380,7 @@ MUTATIONS: list[Mutation] = [
     (
         "errands do not wait for the link",
         "uplink",
-        "await pulse.wait(self._link.up)\n                await pulse.wait(self._clock.synced)\n                for",
+        "await pulse.wait(self._link.up)\n            await pulse.wait(self._clock.synced)\n            for",
         "for",
     ),
     ("failures are not counted", "uplink", "self.failures.get(verdict, 0) + 1", "0"),
@@ -491,7 +491,7 @@ def tests_of(file: str) -> list[str]:
     if file in BOARDS:
         return ["device/test_boards.py"]
     names = ("uplink", "uplink_tls", "batch") if file in ("uplink", "batch", "doubt") else (file,)
-    names = ("link",) if file in ("scan", "notes") else names
+    names = ("link",) if file in ("scan", "notes", "joining") else names
     names = ("clock",) if file == "timing" else names
     return [f"device/test_agent_{name}.py" for name in names]
 

@@ -5,6 +5,7 @@ import sys
 from agentworld import Console, Enough, Pulse
 
 import pytest
+from agent import joining as rules
 from agent import link, scan
 from agent.log import Log
 from agent.notes import Notes
@@ -246,8 +247,8 @@ def play(joining, script):
     for word in script.split():
         what, argument = joining.next(now)
         seen.append("%s%d" % ("TRCX"[what], argument))
-        now += 20000 if what == link.TRY else argument
-        if what == link.TRY:
+        now += 20000 if what == rules.TRY else argument
+        if what == rules.TRY:
             if word[0] == "j":
                 joining.joined()
                 joining.lost(int(word[1:]) * 1000)
@@ -272,15 +273,15 @@ TABLE = (
 
 @pytest.mark.parametrize("count, best, script, wanted", TABLE)
 def test_what_comes_next(count, best, script, wanted):
-    assert " ".join(play(link.Joining(count, best, upper), script)) == wanted
+    assert " ".join(play(rules.Joining(count, best, upper), script)) == wanted
 
 
 def test_a_link_that_flaps_is_no_reason_to_hurry():
-    joining = link.Joining(1, 0, upper)
+    joining = rules.Joining(1, 0, upper)
     pauses = []
     for _ in range(6):
         what, argument = joining.next(0)
-        if what != link.TRY:
+        if what != rules.TRY:
             pauses.append(argument)
             what, _ = joining.next(0)
         joining.joined()
@@ -290,21 +291,21 @@ def test_a_link_that_flaps_is_no_reason_to_hurry():
     joining.next(0)
     joining.joined()
     joining.lost(60000)
-    assert joining.next(0) == (link.TRY, 0)
+    assert joining.next(0) == (rules.TRY, 0)
     joining.failed(0, False)
-    assert joining.next(0) == (link.REST, 1999)
+    assert joining.next(0) == (rules.REST, 1999)
 
 
 def test_the_board_is_reset_for_a_radio_that_does_not_answer_and_for_nothing_else():
     for mute in (True, False):
-        joining = link.Joining(2, 0, upper)
+        joining = rules.Joining(2, 0, upper)
         now = resets = 0
         moments = []
         while now < 4 * 3600000:
             what, argument = joining.next(now)
-            if what == link.TRY:
+            if what == rules.TRY:
                 joining.failed(now, mute)
-            elif what == link.RESET:
+            elif what == rules.RESET:
                 resets += 1
                 moments.append(now)
             else:
