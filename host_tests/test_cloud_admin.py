@@ -1,9 +1,11 @@
-"""The local TagoIO's own API under /admin: faults of one device or of all, limits and quotas."""
+"""The local TagoIO's own API under /admin: faults of one device or of all, bad certificates, limits."""
 
 import http.client
+import socket
+import ssl
 
 import pytest
-from cloud_client import Client
+from cloud_client import Client, trusting
 from tagonode.cloud import LocalCloud
 from tagonode.cloud.faults import EVERY, Fault
 
@@ -138,3 +140,77 @@ def test_limits_by_the_admin_api(cloud, owner):
         "window_s": 60, "per_window": {}, "devices": None, "data_input": None, "data_output": None,
         "used": cloud.quotas.used(),
     }  # fmt: skip
+
+
+def handshake(cloud, context):
+    with socket.create_connection(("127.0.0.1", cloud.port), timeout=20) as plain:
+        context.wrap_socket(plain, server_hostname="localhost").close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("wrong_host", "Hostname mismatch"),
+        ("unknown_issuer", "unable to get local issuer certificate|self.signed certificate in certificate chain"),
+        ("expired", "certificate has expired"),
+        ("not_yet_valid", "certificate is not yet valid"),
+    ],
+)
+def test_bad_certificates(cloud, owner, token, kind, reason):
+    trustful = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trustful.check_hostname, trustful.verify_mode = False, ssl.CERT_NONE
+    with Client(cloud, token) as client:
+        client.get("/info")
+        assert owner.call("PUT", "/admin/certificate", {"kind": kind, "seconds": 600})[0] == 200
+        try:
+            with pytest.raises((http.client.HTTPException, OSError)):  # who is connected has to come anew
+                client.get("/info")
+            with pytest.raises(ssl.SSLCertVerificationError, match=reason):
+                handshake(cloud, trusting(cloud.ca_pem))
+            begun, accepted = cloud.tls.bad[2:]
+            handshake(cloud, trustful)
+            # a client that takes it is told of; TLS 1.3 lets him go before the server has seen his last message
+            while cloud.tls.bad.accepted == accepted:
+                pass
+            assert (begun, accepted) == (1, 0)
+            assert cloud.tls.bad.begun == 2
+            assert 590 < cloud.tls.bad.seconds <= 600
+            assert str(cloud.tls.bad).startswith("certificate ")
+        finally:
+            cloud.tls.switch(None)
+    handshake(cloud, trusting(cloud.ca_pem))
+    assert cloud.tls.bad is None
+
+
+def test_a_bad_certificate_ends_by_itself(cloud, owner, monkeypatch):
+    from tagonode.cloud import handshakes
+
+    now = [100.0]
+    monkeypatch.setattr(handshakes.time, "monotonic", lambda: now[0])
+    cloud.tls.switch("expired", 60)
+    now[0] = 159.9
+    assert cloud.tls.bad.kind == "expired"
+    now[0] = 160.0
+    assert cloud.tls.bad is None
+    monkeypatch.undo()
+    handshake(cloud, trusting(cloud.ca_pem))
+    assert owner.get("/admin/certificate") == {"kind": None}
+    assert owner.call("DELETE", "/admin/certificate")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"kind": "good"}, "kind must be one of"),
+        ({"kind": "expired", "seconds": 0}, "seconds must be above 0"),
+        ({"kind": "expired", "seconds": 1e9}, "at most 86400"),
+        ({"kind": "expired", "seconds": True}, "must be a number"),
+        ({"kind": 1}, "kind is a string"),
+        ([], "JSON object"),
+    ],
+)
+def test_certificates_that_are_none(cloud, owner, body, message):
+    status, answer = owner.call("PUT", "/admin/certificate", body)
+    assert status == 400
+    assert message in answer["message"]
+    assert cloud.tls.bad is None

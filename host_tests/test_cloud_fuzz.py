@@ -15,7 +15,7 @@ import pytest
 from tagonode.cloud import LocalCloud
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "4"))
-ROUTES = 35
+ROUTES = 38
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,7 @@ def play(cloud, operation, mode, session, seen):
     cloud.quotas.devices = cloud.quotas.data_input = cloud.quotas.data_output = None
     for key in cloud.faults.all():
         cloud.faults.set(key, None)
+    cloud.tls.switch(None)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

@@ -1,6 +1,6 @@
-"""The stand-in's own small API under /admin: faults, limits, quotas. For tests and tools; TagoIO has none of it.
+"""The stand-in's own small API under /admin: faults, bad certificates, limits, quotas. For tests and tools.
 
-Opened by the account token, in any token header. Answers are in the API's envelope.
+TagoIO has none of it. Opened by the account token, in any token header. Answers are in the API's envelope.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 
 from tagonode.cloud.faults import EVERY, Fault, Faults
 from tagonode.cloud.gate import Answer, Gate, accepted, read_json
+from tagonode.cloud.handshakes import Handshakes
 from tagonode.cloud.limits import PLAN_DEVICES, PLANS
 from tagonode.cloud.rules import Refused
 
 _MOST = 10**9
+_BAD_S = 60  # of a bad certificate: who asked for it over TLS cannot switch it off himself
 
 
 def _count(name: str, value: Any) -> int | None:
@@ -44,7 +47,7 @@ def show_fault(fault: Fault) -> dict[str, Any]:
     return {"kind": fault.kind, "seconds": fault.seconds, "times": fault.left, "uploads": fault.uploads}
 
 
-def add_admin_routes(app: FastAPI, gate: Gate, faults: Faults) -> None:
+def add_admin_routes(app: FastAPI, gate: Gate, faults: Faults, tls: Handshakes) -> None:
     """Add these routes to `app`."""
     limits, quotas = gate.limits, gate.quotas
 
@@ -78,6 +81,36 @@ def add_admin_routes(app: FastAPI, gate: Gate, faults: Faults) -> None:
         owner(request)
         faults.set(device, None)
         return accepted("Fault switched off")
+
+    def certificate_shown() -> dict[str, Any]:
+        bad = tls.bad
+        return {"kind": None} if bad is None else bad._asdict()
+
+    @app.get("/admin/certificate")
+    async def get_certificate(request: Request) -> Answer:
+        owner(request)
+        return accepted(certificate_shown())
+
+    @app.put("/admin/certificate")
+    async def set_certificate(request: Request) -> Answer:
+        owner(request)
+        body = await read_json(request)
+        if not isinstance(body, dict) or set(body) - {"kind", "seconds"} or not isinstance(body.get("kind"), str):
+            raise Refused(400, "a certificate is a JSON object of kind and seconds; kind is a string")
+        seconds = body.get("seconds", _BAD_S)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise Refused(400, "seconds must be a number")
+        try:
+            await run_in_threadpool(tls.switch, body["kind"], seconds)
+        except ValueError as error:
+            raise Refused(400, str(error)) from error
+        return accepted(certificate_shown())
+
+    @app.delete("/admin/certificate")
+    async def good_certificate(request: Request) -> Answer:
+        owner(request)
+        tls.switch(None)
+        return accepted("The good certificate is back")
 
     def limits_shown() -> dict[str, Any]:
         return {

@@ -23,6 +23,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 HOSTS = ("localhost", "127.0.0.1", "::1")
 ROOT_DAYS, INTERMEDIATE_DAYS, LEAF_DAYS = 3650, 1825, 397
 RENEW_DAYS = 30
+# certificates that no client may accept: (their name for people, host or None for the server's own, first day, days)
+_BAD = {
+    "wrong_host": ("for another host", "elsewhere.example", -1, LEAF_DAYS),
+    "unknown_issuer": ("from an unknown issuer", None, -1, LEAF_DAYS),
+    "expired": ("that has expired", None, -31, 30),
+    "not_yet_valid": ("that is not valid yet", None, 1, LEAF_DAYS),
+}
+BAD_KINDS = {kind: row[0] for kind, row in _BAD.items()}
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -68,9 +76,11 @@ def _issue(
     days: int,
     path_length: int | None = None,
     hosts: Sequence[str] = (),
+    first_day: int = -1,
 ) -> x509.Certificate:
-    """One certificate: self-signed when `issuer` is None, a CA's unless `hosts` are given."""
-    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    """One certificate: self-signed when `issuer` is None, a CA's unless `hosts` are given; valid from `first_day` on,
+    counted from today."""
+    start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=first_day)
     ca = not hosts
     builder = (
         x509.CertificateBuilder()
@@ -178,3 +188,26 @@ class CertificateAuthority:
         self._write(self._intermediate_key_file, _pem_key(key), private=True)
         self._write(self.key_file, _pem_key(leaf_key), private=True)
         self._write(self.chain_file, _pem(leaf) + _pem(intermediate))
+
+    def bad(self, kind: str, hosts: Sequence[str] = HOSTS) -> bytes:
+        """A chain with its key, PEM, that clients have to refuse. `kind`: one of BAD_KINDS.
+
+        Raises ValueError when the folder is damaged.
+        """
+        _, other, first_day, days = _BAD[kind]
+        names = (other,) if other else tuple(hosts)
+        if kind == "unknown_issuer":
+            issuer_key: Key = ec.generate_private_key(ec.SECP256R1())
+            issuer = _issue(_name("Unknown root"), issuer_key, None, issuer_key, INTERMEDIATE_DAYS)
+        else:
+            issuer = x509.load_pem_x509_certificates(self.chain_file.read_bytes())[1]
+            try:
+                kept = serialization.load_pem_private_key(self._intermediate_key_file.read_bytes(), None)
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{self.folder} lacks a key ({error}): remove it, and start anew") from error
+            if not isinstance(kept, rsa.RSAPrivateKey):
+                raise ValueError(f"{self._intermediate_key_file} holds another key: remove {self.folder}, start anew")
+            issuer_key = kept
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = _issue(_name(names[0]), key, issuer, issuer_key, days, hosts=names, first_day=first_day)
+        return _pem_key(key) + _pem(leaf) + _pem(issuer)

@@ -36,11 +36,18 @@ class Connection:
             return HANDSHAKE_REUSED
         return HANDSHAKE_RESUMED if self._resumed else HANDSHAKE_NEW
 
-    def spent(self) -> tuple[int, int]:
-        """(up, down): bytes on the wire since this was asked last; the handshake is in the first answer."""
-        now = self._measure(self._transport)
-        before, self._counted = self._counted, now
-        return max(0, now[0] - before[0]), max(0, now[1] - before[1])
+    def heard(self) -> int:
+        """Bytes that came over the wire since this was asked last, the handshake's in the first answer: to be asked
+        before a request is answered, since the next one may come right after that."""
+        up, (before, down) = self._measure(self._transport)[0], self._counted
+        self._counted = max(up, before), down
+        return max(0, up - before)
+
+    def said(self) -> int:
+        """Bytes that went out since this was asked last."""
+        down, (up, before) = self._measure(self._transport)[1], self._counted
+        self._counted = up, max(down, before)
+        return max(0, down - before)
 
     def close(self) -> None:
         """End it without another byte."""

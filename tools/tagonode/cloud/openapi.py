@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from tagonode.cloud import faults, profile, queries
+from tagonode.cloud.certificates import BAD_KINDS
 from tagonode.cloud.limits import PLANS
 
 _TEXT = {"type": "string"}
@@ -119,6 +120,10 @@ _ROUTES: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any] | None]] = {
     ("post", "/device/{identity}/params"): ({}, _PARAMETERS),
     ("put", "/admin/faults/{device}"): ({}, _FAULT),
     ("put", "/admin/limits"): ({}, _LIMITS),
+    ("put", "/admin/certificate"): (
+        {},
+        _object(("kind",), kind=_choice(BAD_KINDS), seconds={"type": "number", "exclusiveMinimum": 0}),
+    ),
 }
 for _path in ("/data", "/device/{identity}/data"):
     _ROUTES["get", _path] = (_DATA_QUERY, None)

@@ -8,7 +8,6 @@ import functools
 import logging
 import socket
 import sqlite3
-import ssl
 import struct
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from tagonode.cloud.certificates import HOSTS, CertificateAuthority
 from tagonode.cloud.connection import Connection
 from tagonode.cloud.faults import Faults
 from tagonode.cloud.gate import token_of
+from tagonode.cloud.handshakes import Handshakes
 from tagonode.cloud.limits import Quotas, RateLimits
 from tagonode.cloud.listening import PLAIN, listen
 from tagonode.cloud.ntp import NtpServer
@@ -49,9 +49,7 @@ class _Wire:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.connections = 0
-        self.accepted = 0  # those without TLS, too
-        self.hellos = 0
+        self.accepted = 0
         self.up = 0
         self.down = 0
         self.known = sys.platform == "linux"
@@ -72,11 +70,13 @@ class _Protocol(H11Protocol):
     """uvicorn's HTTP/1.1 with counting. A connection is made once its TLS handshake is through."""
 
     wire: _Wire
+    handshakes: Handshakes
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        if self.scheme == "https":
+            self.handshakes.complete()
         with self.wire.lock:
-            self.wire.connections += self.scheme == "https"
             self.wire.open[transport] = self.wire.measure(transport)
             self.wire.accepted += 1
             number = self.wire.accepted
@@ -102,14 +102,24 @@ class _Server(uvicorn.Server):
 
     ready: threading.Event
     plain: socket.socket
+    loop: asyncio.AbstractEventLoop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         kind: Any = self.config.http_protocol_class
-        make = functools.partial(kind, self.config, self.server_state, self.lifespan.state, loop)
-        self.servers.append(await loop.create_server(make, sock=self.plain))
+        make = functools.partial(kind, self.config, self.server_state, self.lifespan.state, self.loop)
+        self.servers.append(await self.loop.create_server(make, sock=self.plain))
         self.ready.set()
+
+    def drop_secure(self) -> None:
+        """End connections over TLS, those with a request under way after its answer. From any thread."""
+        self.loop.call_soon_threadsafe(self._drop_secure)
+
+    def _drop_secure(self) -> None:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, H11Protocol) and connection.scheme == "https":
+                connection.shutdown()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         connections = [c for c in self.server_state.connections if isinstance(c, H11Protocol)]
@@ -136,7 +146,7 @@ class LocalCloud:
     no database of ours. `limits`: how many requests a minute are taken, any number unless set, and what came; `quotas`
     the same for records a month and devices. `host`: where to listen; another one than loopback opens it to a network,
     under `names` in the certificate. `page`: with the live page, on `page_port` (None: the usual one where it is free).
-    `faults`: what it does to a device on request.
+    `faults`: what it does to a device on request; `tls`: the certificate that connections meet, a bad one on request.
     """
 
     FIRST_DEVICE = "First device"
@@ -176,14 +186,16 @@ class LocalCloud:
             self._plain_port: int = plain.getsockname()[1]
             self.store = Store(self.db, durable=db is not None)
             self._cleanup.callback(self.store.close)
-            self._ca = CertificateAuthority(_ca_folder(self.db, db is None), (*HOSTS, *self.names))
+            hosts = (*HOSTS, *self.names)
+            self._ca = CertificateAuthority(_ca_folder(self.db, db is None), hosts)
+            self.tls = Handshakes(self._ca, hosts, lambda: self._server.drop_secure())
             self._ntp = NtpServer(host, ntp_port, clock)
             self._cleanup.callback(self._ntp.stop)
             self.limits = RateLimits()
             self.quotas = Quotas()
             api = create_app(self.store, self.limits, self.quotas, clock)
             self.faults = Faults(api, self._device_of)
-            add_admin_routes(api, api.state.gate, self.faults)
+            add_admin_routes(api, api.state.gate, self.faults, self.tls)
             add_document_route(api)
             self.traffic = Traffic(api, clock)
             self.traffic.intercept = self.faults.intercept
@@ -207,13 +219,13 @@ class LocalCloud:
     def _start(self, listener: socket.socket, plain: socket.socket) -> None:
         # what uvicorn has to tell about strange clients is not for the user of a simulation
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        protocol = type("_CountingProtocol", (_Protocol,), {"wire": self._wire})
+        protocol = type("_CountingProtocol", (_Protocol,), {"wire": self._wire, "handshakes": self.tls})
         config = uvicorn.Config(
             self.page.recorder.around(self.traffic) if self.page else self.traffic,
             http=protocol,
             date_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
-            ssl_context_factory=lambda config, default: self._tls(),
+            ssl_context_factory=lambda config, default: self.tls.context,
             **PLAIN,
         )
         self._server = _Server(config)
@@ -240,19 +252,6 @@ class LocalCloud:
     def _device_of(self, headers: dict[str, str]) -> str | None:
         access = self.store.access(token_of(headers))
         return access.device.id if access and access.device else None
-
-    def _tls(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2  # boards speak no newer one
-        context.load_cert_chain(self._ca.chain_file, self._ca.key_file)
-        context.set_alpn_protocols(["http/1.1"])
-
-        def hello(connection: Any, name: str | None, context: ssl.SSLContext) -> None:
-            with self._wire.lock:
-                self._wire.hellos += 1
-
-        context.sni_callback = hello
-        return context
 
     # -- where and with what -------------------------------------------------------------------------------
 
@@ -336,12 +335,12 @@ class LocalCloud:
     @property
     def connections(self) -> int:
         """Connections whose TLS handshake was completed: the number of good handshakes."""
-        return self._wire.connections
+        return self.tls.completed
 
     @property
     def handshakes(self) -> int:
         """TLS handshakes begun by clients, whether or not they were completed."""
-        return self._wire.hellos
+        return self.tls.begun
 
     @property
     def ntp_requests(self) -> int:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from tagonode.cloud import times
 
-RAW_POINTS = 2_000  # of one variable: above that they are gathered into BUCKETS, with lowest and highest of each
+RAW_POINTS = 1_000  # of one variable: above that they are gathered into BUCKETS, with lowest and highest of each
 BUCKETS = 600
 VARIABLES = 60  # of one node
 TEXTS = 100  # newest values that are no numbers
@@ -37,7 +37,10 @@ ROLES = {
     "battery": ("battery", "battery_voltage", "state_of_charge", "vsys"),
     "version": ("firmware", "firmware_version", "version"),
 }
-ALARM_VARIABLES = ("alarm", "crash")
+TREND = ("temperature", "humidity", "pressure")  # whose newest values the overview draws, else of another number
+TREND_POINTS = 40
+NEWS_VARIABLES = ("alarm", "crash")  # worth telling for a day
+ALARM = "alarm"  # the end of an alarm's name, temperature_alarm
 _STARTED = re.compile(r"\bTagoNode (\S+) on\b")  # in the event with which a node tells that it has started
 LOW = {"V": 3.3, "%": 20.0}  # battery
 WEAK_DBM = -85
@@ -101,6 +104,7 @@ class Overview:
         self._counts: dict[int, int] = {}
         self._counted = (0, 0.0)  # up to which record, when
         self._habits: dict[int, tuple[Any, Habits]] = {}
+        self._trends: dict[int, tuple[float, dict[str, Any] | None]] = {}
         self._settled: dict[int, float] = {}  # until when a node's habits need not be looked up
         self._versions: dict[int, tuple[Any, dict[str, Any] | None]] = {}
 
@@ -213,6 +217,31 @@ class Overview:
         version = {"value": found[1], "unit": None, "time": row[1]} if found else None
         self._versions[node.number] = node.last_input, version
         return version
+
+    def trend(self, node: Node, latest: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+        """{name, values} of the variable that tells most of this node, the oldest first; looked up now and then."""
+        known = self._trends.get(node.number)
+        if known and time.monotonic() < known[0]:
+            return known[1]
+        roles = {name for names in ROLES.values() for name in names}
+        numbers = [
+            name
+            for name, one in latest.items()
+            if isinstance(one["value"], int | float) and not (name in roles or name.endswith("_" + ALARM))
+        ]
+        name = next((name for name in TREND if name in numbers), min(numbers, default=None))
+        trend = None
+        if name is not None:
+            with self._db() as db:
+                rows = db.execute(
+                    f"SELECT value FROM data WHERE device = ? AND variable = ? AND {_NUMBER} "
+                    "ORDER BY time DESC LIMIT ?",
+                    (node.number, name, TREND_POINTS),
+                ).fetchall()
+            trend = {"name": name, "values": [value for (value,) in reversed(rows)]}
+        settled = trend is not None and len(trend["values"]) == TREND_POINTS
+        self._trends[node.number] = time.monotonic() + (HABIT_S if settled else 1), trend
+        return trend
 
     # -- series --------------------------------------------------------------------------------------------
 

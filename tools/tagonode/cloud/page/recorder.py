@@ -152,6 +152,7 @@ class Recorder:
         nth = connection.requests if connection else 1
         up, down = _Body(), _Body()
         answer: dict[str, Any] = {}
+        wire_up: int | None = None
         taken = False
 
         async def hearing() -> Any:
@@ -161,8 +162,10 @@ class Recorder:
             return message
 
         async def saying(message: Any) -> None:
+            nonlocal wire_up
             if message["type"] == "http.response.start":
                 answer.update(message)
+                wire_up = connection.heard() if connection else None
             elif message["type"] == "http.response.body":
                 down.add(message.get("body", b""))
             await send(message)
@@ -174,7 +177,9 @@ class Recorder:
             if taken:
                 return
             taken = True
-            wire = connection.spent() if connection else (None, None)
+            heard = wire_up
+            if connection and heard is None:  # nothing was answered
+                heard = connection.heard()
             exchange = Exchange(
                 number=0,
                 at=at,
@@ -185,8 +190,8 @@ class Recorder:
                 ms=(time.perf_counter() - began) * 1000,
                 body_up=up.size,
                 body_down=down.size,
-                wire_up=wire[0],
-                wire_down=wire[1],
+                wire_up=heard,
+                wire_down=connection.said() if connection else None,
                 connection=connection.number if connection else None,
                 nth=nth,
                 handshake=handshake,

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from tagonode.cloud import lan, times
+from tagonode.cloud.certificates import BAD_KINDS
 from tagonode.cloud.faults import EVERY, KINDS, TIMED, Fault
 from tagonode.cloud.limits import DATA_ROUTES, PLANS, plan_limits
 from tagonode.cloud.page import state
@@ -110,6 +111,10 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
             f'--token "$(cat {shlex.quote(str(token))})" --sample-every 2 --upload-every 5'
         )
 
+    def certificate() -> dict[str, Any] | None:
+        bad = cloud.tls.bad
+        return None if bad is None else {**bad._asdict(), "text": str(bad)}
+
     def summary(node: Node, now: int, counts: dict[int, int], unread: dict[int, int]) -> dict[str, Any]:
         habits = overview.habits(node)
         latest = overview.latest(node) if node.last_input else {}
@@ -131,6 +136,7 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
             **{name: state.role(name, latest) for name in state.ROLES},
             "version": state.role("version", latest) or (overview.version(node) if node.last_input else None),
             "latest": {name: {k: one[k] for k in ("value", "unit", "time")} for name, one in latest.items()},
+            "trend": overview.trend(node, latest),
             "alarms": state.alarms(node, habits, latest, last, str(fault) if fault else "", now),
         }
 
@@ -188,6 +194,7 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
                 "requests_minute": len(minute),
                 "refused_minute": sum(e.status is None or e.status >= 400 for e in minute),
                 "every_fault": _fault(cloud.faults.all().get(EVERY)),
+                "certificate": certificate(),
                 "command": first_command(),
             }
         )
@@ -205,6 +212,7 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
                 "parameters": cloud.store.parameters(device),
                 "fault": _fault(cloud.faults.all().get(identity)),
                 "every_fault": _fault(cloud.faults.all().get(EVERY)),
+                "certificate": certificate(),
                 "fault_kinds": [{"kind": k, "name": name, "timed": k in TIMED} for k, name in KINDS.items()],
                 "created": found.created_at,
                 "command": first_command(),
@@ -320,6 +328,21 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
         live.touch(identity)
         return _json({"fault": None})
 
+    @app.put("/page/api/certificate")
+    def bad_certificate(kind: str = Body(), seconds: float | None = Body(None)) -> Any:
+        try:
+            cloud.tls.switch(kind, seconds)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
+        live.touch()
+        return _json({"certificate": certificate()})
+
+    @app.delete("/page/api/certificate")
+    def good_certificate() -> Any:
+        cloud.tls.switch(None)
+        live.touch()
+        return _json({"certificate": None})
+
     @app.put("/page/api/nodes/{identity}/active")
     def set_active(identity: str, active: bool = Body(embed=True)) -> Any:
         cloud.store.edit_device(identity, active=active)
@@ -347,6 +370,8 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
                 "window_s": cloud.limits.window_s,
                 "every_fault": _fault(cloud.faults.all().get(EVERY)),
                 "fault_kinds": [{"kind": k, "name": name, "timed": k in TIMED} for k, name in KINDS.items()],
+                "certificate": certificate(),
+                "certificate_kinds": [{"kind": k, "name": name} for k, name in BAD_KINDS.items()],
                 "devices": len(overview.nodes()),
                 "records": sum(overview.counts().values()),
                 "size": sum(p.stat().st_size for p in cloud.db.parent.glob(cloud.db.name + "*") if p.is_file()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tagonode.cloud.page.overview import AHEAD_MS, ALARM_VARIABLES, LOW, ROLES, WEAK_DBM, Habits, Node
+from tagonode.cloud.page.overview import AHEAD_MS, ALARM, LOW, NEWS_VARIABLES, ROLES, WEAK_DBM, Habits, Node
 from tagonode.cloud.page.recorder import Exchange
 
 FIRST_WAIT_MS = 330_000  # until the second upload comes: five minutes is a node's default
@@ -78,10 +78,18 @@ def alarms(
     clock = latest.get("clock_state")
     if clock and clock["value"] == CLOCK_UNKNOWN:
         found.append(("warn", "It does not know the time yet"))
-    for variable in ALARM_VARIABLES:
+    for variable in NEWS_VARIABLES:
         one = latest.get(variable)
         if one and now - one["time"] < NEWS_MS and one["value"] not in (None, False, 0, ""):
-            found.append(("warn", f"{variable}: {one['value']}"))
+            found.append(("warn", f"{variable.capitalize()}: {one['value']}"))
+    for variable, one in latest.items():
+        name, _, kind = variable.rpartition("_")
+        # 1 above its limit, -1 below, 0 when it is over
+        if kind == ALARM and name and isinstance(one["value"], int | float) and one["value"]:
+            side = "above" if one["value"] > 0 else "below"
+            now_at = latest.get(name, {"value": None})
+            value = "" if now_at["value"] is None else f": {now_at['value']} {now_at['unit'] or ''}".rstrip()
+            found.append(("bad", f"{name} is {side} its limit{value}"))
     if fault:
         found.append(("note", f"Fault switched on: {fault}"))
     order = ("bad", "warn", "note")

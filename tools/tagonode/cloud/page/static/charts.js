@@ -1,7 +1,7 @@
 // The charts of a node: which span is shown, what is fetched, one card a variable. plot.js draws.
 
 import { csv, get, node as path } from "./api.js";
-import { announce, clock, command, count, duration, fill, h, keep, moment, now, number } from "./dom.js";
+import { announce, clock, command, count, duration, fill, h, keep, learn, moment, now, number } from "./dom.js";
 import { Plot } from "./plot.js";
 
 const SPANS = { "1h": ["1 h", 3_600_000], "24h": ["24 h", 86_400_000], "7d": ["7 d", 604_800_000] };
@@ -71,7 +71,8 @@ export async function open(panel, id, data) {
   };
   const step = (text, label, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, text);
   const reset = h("button", { type: "button", onclick: () => zoomTo(null) }, "Reset zoom");
-  const download = h("a", { class: "button", download: "" }, "CSV");
+  const download = h("a", { class: "button", download: "", title: "What is shown, as a CSV file" }, "CSV");
+  const whole = h("a", { class: "button", download: "", href: csv(id, { range: "all" }), title: "All readings of this node, as a CSV file" }, "CSV of all");
   const tools = h(
     "div",
     { class: "head chart-tools" },
@@ -87,7 +88,7 @@ export async function open(panel, id, data) {
       step("+", "Zoom in", () => scale(0.5)), step("−", "Zoom out", () => scale(2)),
       step("←", "Earlier", () => shift(-0.5)), step("→", "Later", () => shift(0.5)), reset),
     h("span", { class: "grow" }),
-    download,
+    h("div", { class: "row", role: "group", "aria-label": "Export" }, download, whole),
   );
   const shown = h("p", { class: "muted" });
   const key = h("div", { class: "key", "aria-label": "Legend" },
@@ -169,7 +170,7 @@ export async function open(panel, id, data) {
       if (!cards.has(one.name)) cards.set(one.name, makeCard(one));
       const card = cards.get(one.name);
       if (grid.children[all.indexOf(one)] !== card.element) grid.insertBefore(card.element, grid.children[all.indexOf(one)] ?? null);
-      card.show(one, { from, to, axis, whole });
+      card.show(one, { from, to, axis, whole, live: !zoom });
     }
     reset.disabled = !zoom;
     const points = series.reduce((sum, one) => sum + one.t.length, 0);
@@ -187,13 +188,14 @@ export async function open(panel, id, data) {
       seen ? null : command(data.command));
   }
   function makeCard(one) {
-    const title = h("h2", null, one.name === DELAY ? "Delay from sample to arrival" : one.name);
+    const title = h("h2", null, one.name === DELAY ? "Delay from sample to arrival (s)" : one.name);
     const value = h("span", { class: "now" });
     const holder = h("div", { class: "plot", role: "img" });
     const read = h("p", { class: "read" });
+    const kind = one.name;
     const rows = h("tbody");
-    const table = h("details", null, h("summary", null, "Newest as a table"),
-      h("table", null, h("thead", null, h("tr", null, ["Sampled", "Value", "Arrived"].map((t) => h("th", { scope: "col" }, t)))), rows));
+    const table = h("details", null, h("summary", null, "Table", h("span", { class: "away" }, ` of the newest, ${title.textContent}`)),
+      h("table", null, h("thead", null, h("tr", null, ["Sampled", "Value", "Arrived"].map((t) => h("th", { scope: "col", class: t === "Value" ? "num" : null }, t)))), rows));
     const element = h("section", { class: "card chart", "data-variable": one.name, "aria-label": title.textContent },
       h("header", null, title, value), holder, read, table);
     const plot = new Plot(holder, {
@@ -205,33 +207,35 @@ export async function open(panel, id, data) {
       element, plot, one, summary: "",
       show(fresh, options) {
         card.one = fresh;
+        if (fresh.raw && fresh.name !== DELAY) learn(kind, fresh.v);
         const newest = !zoom && data.latest[fresh.name] ? data.latest[fresh.name].value : fresh.raw ? fresh.v.at(-1) : rounded(fresh.v.at(-1));
         if (fresh.name === DELAY) keep(value, newest === undefined ? "" : duration(newest * 1000));
-        else keep(value, newest === undefined ? "" : number(newest), fresh.unit ? h("small", null, ` ${fresh.unit}`) : null);
+        else keep(value, newest === undefined ? "" : number(newest, kind), fresh.unit ? h("small", null, ` ${fresh.unit}`) : null);
         const low = (fresh.lo ?? fresh.v).reduce((a, b) => Math.min(a, b), Infinity);
         const high = (fresh.hi ?? fresh.v).reduce((a, b) => Math.max(a, b), -Infinity);
         const unit = fresh.unit ? ` ${fresh.unit}` : "";
         plot.show(fresh, options);
         const gaps = plot.gaps.length ? `, ${plot.gaps.length} ${plot.gaps.length > 1 ? "gaps" : "gap"}` : "";
-        card.summary = fresh.v.length ? `${count(fresh.v.length)} ${fresh.raw ? "readings" : "intervals"}${gaps}, ${fresh.name === DELAY ? `${duration(low * 1000)} to ${duration(high * 1000)}` : `${number(low)} to ${number(high)}${unit}`}` : "nothing in this range";
-        holder.setAttribute("aria-label", `${title.textContent}${unit}: ${card.summary}${newest === undefined ? "" : `, newest ${number(newest)}`}`);
+        card.summary = fresh.v.length ? `${count(fresh.v.length)} ${fresh.raw ? "readings" : "intervals"}${gaps}, ${fresh.name === DELAY ? `${duration(low * 1000)} to ${duration(high * 1000)}` : `${number(low, kind)} to ${number(high, kind)}${unit}`}` : "nothing in this range";
+        holder.setAttribute("aria-label", `${title.textContent}${unit}: ${card.summary}${newest === undefined ? "" : `, newest ${fresh.name === DELAY ? duration(newest * 1000) : number(newest, kind)}`}`);
         if (!plot.hovering) read.textContent = card.summary;
         keep(rows, fresh.t.slice(-8).map((_, k, cut) => fresh.t.length - 1 - k).map((i) =>
-          h("tr", null, h("td", null, moment(fresh.t[i])), h("td", null, number(fresh.v[i])), h("td", null, moment(fresh.a[i])))));
+          h("tr", null, h("td", null, moment(fresh.t[i])), h("td", { class: "num" }, fresh.name === DELAY ? duration(fresh.v[i] * 1000) : number(fresh.v[i], kind)), h("td", null, moment(fresh.a[i])))));
       },
     };
     return card;
   }
   function said(one, i) {
     const unit = one.unit ? ` ${one.unit}` : "";
-    if (!one.raw) return `${moment(one.t[i])}: mean ${number(rounded(one.v[i]))}${unit}${one.lo ? `, from ${number(one.lo[i])} to ${number(one.hi[i])}` : ""}`;
+    const kind = one.name;
+    if (!one.raw) return `${moment(one.t[i])}: mean ${number(rounded(one.v[i]))}${unit}${one.lo ? `, from ${number(one.lo[i], kind)} to ${number(one.hi[i], kind)}` : ""}`;
     const late = one.a[i] - one.t[i];
     const when = late === 0 ? `came without a time, stamped on arrival ${clock(one.a[i], true)}` : `sampled ${clock(one.t[i], true)}, arrived ${clock(one.a[i], true)}, ${duration(Math.abs(late))} ${late < 0 ? "before that" : "later"}`;
-    return `${number(one.v[i])}${unit} · ${when}`;
+    return `${one.name === DELAY ? duration(one.v[i] * 1000) : `${number(one.v[i], kind)}${unit}`} · ${when}`;
   }
   function showTexts() {
     if (!data.texts.length) return fill(texts);
-    return keep(texts, h("section", { class: "card stack" }, h("h2", null, "What it said"),
+    return keep(texts, h("section", { class: "card stack" }, h("h2", null, "Messages"),
       h("div", { class: "scroll" }, h("table", { class: "cards" },
         h("thead", null, h("tr", null, ["Sampled", "Variable", "Value"].map((t) => h("th", { scope: "col" }, t)))),
         h("tbody", null, data.texts.slice(0, 30).map((one) => h("tr", null,

@@ -36,10 +36,31 @@ export const now = () => Date.now() + ahead;
 const grouped = new Intl.NumberFormat("en");
 export const count = (value) => grouped.format(value);
 
-export function number(value) {
+const MOST_PLACES = 4;
+const places = new Map();
+const rounded = (value) => Number(value.toPrecision(7));
+
+/** How many decimals a number has: 21.25 has two. */
+export function decimals(value) {
+  const text = String(rounded(value));
+  return text.includes("e") ? 0 : (text.split(".")[1] ?? "").length;
+}
+
+/** Look at values of one kind before they are written: its numbers then have as many decimals as any of it had. */
+export function learn(kind, values) {
+  let most = places.get(kind) ?? 0;
+  for (const value of values) if (typeof value === "number" && most < MOST_PLACES) most = Math.max(most, Math.min(MOST_PLACES, decimals(value)));
+  places.set(kind, most);
+}
+
+/** A value as text; with a `kind` that was learnt, figures that change do not jump. */
+export function number(value, kind) {
   if (typeof value === "boolean") return value ? "true" : "false";
   if (typeof value !== "number") return String(value);
-  return Number.isInteger(value) ? grouped.format(value) : String(Number(value.toPrecision(7)));
+  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e15)) return String(rounded(value)).replace(/-/g, "−");
+  const least = kind === undefined ? 0 : places.get(kind) ?? 0;
+  const most = Math.max(least, Math.min(decimals(value), 6));
+  return value.toLocaleString("en", { minimumFractionDigits: least, maximumFractionDigits: most }).replace("-", "−");
 }
 
 export function bytes(value) {
@@ -72,6 +93,22 @@ export function moment(at) {
   const d = new Date(at);
   const day = `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
   return new Date().toDateString() === d.toDateString() ? clock(at) : `${day} ${clock(at)}`;
+}
+
+/** A line through values, to be seen at a glance; beside its newest value it tells a reader nothing. */
+export function spark(values) {
+  const [w, h2] = [64, 18];
+  const low = Math.min(...values), high = Math.max(...values);
+  const at = (v, i) => `${((i / (values.length - 1)) * (w - 4) + 2).toFixed(1)},${(high === low ? h2 / 2 : h2 - 3 - ((v - low) / (high - low)) * (h2 - 6)).toFixed(1)}`;
+  const make = (tag, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  };
+  const svg = make("svg", { class: "spark", viewBox: `0 0 ${w} ${h2}`, width: w, height: h2, "aria-hidden": "true" });
+  const [x, y] = at(values.at(-1), values.length - 1).split(",");
+  svg.append(make("polyline", { points: values.map(at).join(" ") }), make("circle", { cx: x, cy: y, r: 2.2 }));
+  return svg;
 }
 
 /** A dash that says why there is nothing. */

@@ -59,7 +59,6 @@ export async function open(panel, id, data) {
   const state = h("p");
   const toggle = h("button", { type: "button" });
   const said = h("p", { class: "said", role: "status" });
-  const every = h("div");
   toggle.addEventListener("click", async () => {
     try {
       data = await put(path(id, "/active"), { active: !data.active });
@@ -69,14 +68,13 @@ export async function open(panel, id, data) {
     }
     show();
   });
-  fill(panel, every,
+  fill(panel,
     h("section", { class: "card stack", "aria-label": "Faults" }, h("h2", null, "Let something go wrong"),
       h("p", { class: "muted" }, "See how this node takes it: nothing may be lost, nothing may come twice. The requests it meets are marked in the inspector."),
       fault.element),
     h("section", { class: "card stack", "aria-label": "Device" }, h("h2", null, "Device"), state, h("div", { class: "row" }, toggle), said));
   function show() {
     fault.show();
-    keep(every, data.every_fault ? h("p", { class: "banner note" }, h("span", null, `All nodes meet a fault: ${data.every_fault.text}`), h("a", { href: "#/settings" }, "Change")) : "");
     state.textContent = data.active ? "This device is enabled." : "This device is disabled: TagoIO answers its requests 403, and the node keeps its readings.";
     toggle.textContent = data.active ? "Disable the device" : "Enable the device";
     toggle.className = data.active ? "danger" : "primary";

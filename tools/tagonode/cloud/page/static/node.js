@@ -4,7 +4,7 @@ import { get, node as path } from "./api.js";
 import * as charts from "./charts.js";
 import { ago, count, duration, fill, h, keep, setNow } from "./dom.js";
 import * as faults from "./faults.js";
-import { STARTED, alarmList, figure, pill, signal } from "./fleet.js";
+import { NO_BATTERY, STARTED, alarmList, everywhere, figure, pill, signal } from "./fleet.js";
 import * as parameters from "./parameters.js";
 import { inspector } from "./requests.js";
 
@@ -15,6 +15,9 @@ const TABS = {
   faults: ["Faults", faults],
 };
 
+// a rhythm is told in the steps that one sets it in
+const usual = (ms) => (ms > 250 ? Math.round(ms / 100) * 100 : ms);
+
 export async function open(main, [id, tab = ""]) {
   const [name, module] = TABS[tab] ?? TABS[""];
   let data = await get(path(id));
@@ -22,6 +25,7 @@ export async function open(main, [id, tab = ""]) {
   const state = h("span");
   const facts = h("dl", { class: "facts" });
   const alarms = h("div");
+  const fault = h("div");
   const tabs = h(
     "nav",
     { class: "tabs", "aria-label": "Node" },
@@ -34,6 +38,7 @@ export async function open(main, [id, tab = ""]) {
     main,
     h("div", { class: "head" }, h("a", { href: "#/", "aria-label": "Back to the fleet" }, "← Fleet"), title, state),
     h("section", { class: "card stack", "aria-label": "State" }, facts, alarms),
+    fault,
     tabs,
     panel,
   );
@@ -46,14 +51,15 @@ export async function open(main, [id, tab = ""]) {
     keep(
       facts,
       fact("Last seen", data.last_seen ? h("span", { "data-at": data.last_seen }, ago(data.last_seen)) : "never"),
-      fact("Samples every", duration(data.sample_ms)),
-      fact("Uploads every", duration(data.upload_ms)),
+      fact("Samples every", duration(usual(data.sample_ms))),
+      fact("Uploads every", duration(usual(data.upload_ms))),
       fact("Queue", figure(data.queue)),
       fact("Signal", signal(data.rssi)),
-      fact("Battery", figure(data.battery, 'not reported: add a sensor with driver = "battery"')),
+      fact("Battery", figure(data.battery, NO_BATTERY, "battery")),
       fact("Version", figure(data.version, STARTED)),
       fact("Readings", count(data.records)),
     );
+    keep(fault, everywhere(data));
     keep(alarms, data.alarms.length ? alarmList(data.alarms) : "");
     alarms.hidden = !data.alarms.length;
   }

@@ -26,6 +26,12 @@ function tickTexts(_, splits, __, ___, step) {
   });
 }
 
+function figure(value, step) {
+  const text = String(Number(step.toPrecision(4)));
+  const places = text.includes("e") ? 6 : (text.split(".")[1] ?? "").length;
+  return value.toLocaleString("en", { minimumFractionDigits: places, maximumFractionDigits: places }).replace("-", "−");
+}
+
 function hatch(stroke) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = 10;
@@ -55,10 +61,10 @@ export class Plot {
     this.watch.observe(holder);
   }
 
-  /** Show a series; `whole`: other axes or colours than before. */
-  show(series, { from, to, axis, whole }) {
+  /** Show a series; `whole`: other axes or colours than before; `live`: its end is now. */
+  show(series, { from, to, axis, whole, live }) {
     this.axis = axis;
-    this.arrange(series);
+    this.arrange(series, live);
     this.edges = [from / 1000, to / 1000];
     if (whole && this.plot) {
       this.plot.destroy();
@@ -75,7 +81,7 @@ export class Plot {
   }
 
   /** Columns for uPlot: x, mean, lowest, highest; `from[i]`: which point of the series, null at an opened gap. */
-  arrange(series) {
+  arrange(series, live) {
     const gap = series.gap;
     const order = series.t.map((_, i) => i);
     const at = this.axis === "time" ? series.t : series.a;
@@ -101,7 +107,10 @@ export class Plot {
       last = at[i];
     }
     this.data = [x, v, lo, hi];
+    // silence up to now is a gap, too
+    this.quiet = live && this.axis === "time" && last !== null && gap ? [last / 1000, (last + gap) / 1000] : null;
     this.arrivals = this.axis === "time" ? [...new Set(series.a)].map((a) => a / 1000) : [];
+    this.whole = series.v.every(Number.isInteger);
     this.timeless = series.raw ? series.t.map((t, i) => t === series.a[i]) : [];
   }
 
@@ -115,7 +124,7 @@ export class Plot {
       width: Math.max(120, this.holder.clientWidth),
       height: this.holder.clientHeight,
       legend: { show: false },
-      padding: [8, 10, 0, 0],
+      padding: [8, 26, 0, 0],
       cursor: {
         sync: { key: "node" },
         drag: { x: true, y: false, setScale: false, dist: 6 },
@@ -124,11 +133,11 @@ export class Plot {
       },
       scales: {
         x: { time: true, range: () => this.edges },
-        y: { range: (_, low, high) => spread(low, high) },
+        y: { range: (_, low, high) => spread(low, high, this.whole) },
       },
       axes: [
         { ...axis, values: tickTexts, space: 64, size: 34 },
-        { ...axis, size: 56, space: 34 },
+        { ...axis, size: 56, space: 34, values: (_, splits, __, ___, step) => splits.map((value) => figure(value, step)) },
       ],
       series: [
         {},
@@ -154,7 +163,8 @@ export class Plot {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.fillStyle = this.paint.hatch;
-    for (const [from, to] of this.gaps) {
+    const open = this.quiet && this.edges[1] > this.quiet[1] ? [[this.quiet[0], this.edges[1]]] : [];
+    for (const [from, to] of [...this.gaps, ...open]) {
       const left = u.valToPos(from, "x", true);
       ctx.fillRect(left, bbox.top, u.valToPos(to, "x", true) - left, bbox.height);
     }
@@ -170,7 +180,11 @@ export class Plot {
     ctx.clip();
     ctx.fillStyle = this.paint.tick;
     ctx.globalAlpha = 0.75;
-    for (const a of this.arrivals) ctx.fillRect(Math.round(u.valToPos(a, "x", true)), bbox.top + bbox.height - 7 * ratio, Math.max(1, ratio), 7 * ratio);
+    const shown = this.arrivals.filter((a) => a >= u.scales.x.min && a <= u.scales.x.max);
+    const dense = shown.length * 5 * ratio > bbox.width; // a quiet strip in place of a wall
+    if (dense) ctx.globalAlpha = 0.3;
+    const tall = (dense ? 3 : 7) * ratio;
+    for (const a of shown) ctx.fillRect(Math.round(u.valToPos(a, "x", true)), bbox.top + bbox.height - tall, Math.max(1, ratio), tall);
     ctx.globalAlpha = 1;
     const [x, v] = this.data;
     const [first, last] = [u.scales.x.min, u.scales.x.max];
@@ -226,8 +240,8 @@ export class Plot {
 }
 
 /** The y scale: a tenth of air, and never a flat line filling the chart with noise. */
-function spread(low, high) {
+function spread(low, high, whole) {
   if (low === null || high === null || !Number.isFinite(low)) return [0, 1];
-  const air = Math.max((high - low) * 0.12, Math.abs(high) * 0.0005, 0.05);
+  const air = Math.max((high - low) * 0.12, Math.abs(high) * 0.0005, whole ? 1 : 0.05);
   return [low >= 0 && low - air < 0 ? 0 : low - air, high + air];
 }

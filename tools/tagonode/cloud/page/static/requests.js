@@ -67,7 +67,8 @@ export async function inspector(panel, node = null) {
     const query = new URLSearchParams({ ...(node ? { node } : {}), ...(failed ? { failed: "true" } : {}) });
     const data = await get(`requests?${query}`);
     setNow(data.now);
-    const wanted = data.requests.map((r) => {
+    // in the order in which they came; they are numbered as they ended
+    const wanted = data.requests.sort((a, b) => b.at - a.at || b.number - a.number).map((r) => {
       if (!rows.has(r.number)) rows.set(r.number, makeRow(r));
       return rows.get(r.number);
     });
