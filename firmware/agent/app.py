@@ -33,15 +33,13 @@ class Node:
     agent.events.Events, None where nobody wants to know.
     """
 
-    def __init__(self, config: dict, board, log, clock, link, spool, cause: str = "", crashes: int = 0):
+    def __init__(self, config: dict, board, log, clock, spool, cause: str = "", crashes: int = 0):
         self.board = board
         self.log = log
         self.clock = clock
-        self.link = link
         self.spool = spool
         self.cause = cause
-        self.resolver = self.uplink = self.sampler = self.house = self.events = self.session = None
-        link.reset = self.restart
+        self.link = self.resolver = self.uplink = self.sampler = self.house = self.events = self.session = None
         self.status = {
             "verdict": "", "error": "", "warning": "", "requests": 0, "handshakes": 0, "resent": 0, "done": False
         }  # fmt: skip
@@ -56,12 +54,14 @@ class Node:
         self._first = spool.next_sequence
         self._crashes = crashes
 
-    def attach(self, resolver, uplink, session) -> None:
+    def attach(self, link, resolver, uplink, session) -> None:
         """The parts with which it reaches TagoIO."""
+        self.link = link
         self.resolver = resolver
         self.uplink = uplink
         self.session = session
-        self.link.busy = session.busy
+        link.reset = self.restart
+        link.busy = session.busy
         uplink.changed = self._changed.set
 
     def restart(self) -> None:
@@ -155,17 +155,17 @@ class Node:
             house.start("recover", self._recover)
 
     def reach(self, house) -> None:
-        """Start the tasks that keep link and time."""
+        """Start the tasks that keep link and time, and show how it is."""
         house.start("link", self.link.run)
         house.start("clock", self._keep_time)
+        if self._light:
+            house.start("light", self._shine)
 
     async def run(self) -> None:
         """Start every task and look after them."""
         feed = self.board.watchdog(_WATCHDOG_MS) if self._watchdog else lambda: None
         self.house = house = Supervisor(feed, self.log, self.crashed)
         self.start(house)
-        if self._light:
-            house.start("light", self._shine)
         await house.run()
 
 

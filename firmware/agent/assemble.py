@@ -13,13 +13,9 @@ import drivers
 from agent import settings
 from agent.app import Node, roots
 from agent.clock import Clock
-from agent.link import Link
 from agent.log import Log
 from agent.notes import Notes
 from agent.sampler import Sampler, Sensor
-from agent.uplink import BUFFER, Uplink
-from session.client import Deadlines, Session
-from session.resolver import Resolver
 from spool import Spool
 
 # not /spool: a folder of that name would hide the package, since / comes first on the search path
@@ -102,6 +98,11 @@ def load_events(config: dict, node):
 
 def reach(config: dict, board, journal, clock, notes) -> tuple:
     """(link, resolver, session, buffer): of the way to TagoIO what needs large pieces of the heap."""
+    from agent.link import Link
+    from agent.uplink import BUFFER
+    from session.client import Deadlines, Session
+    from session.resolver import Resolver
+
     link = Link(board, config["wifi.networks"], journal, clock.mono, notes, load_settle(config))
     patience = config["upload.patience"]
     resolver = Resolver(link.name_servers, patience // 10)
@@ -121,9 +122,11 @@ def reach(config: dict, board, journal, clock, notes) -> tuple:
 
 def join(node, config: dict, link, resolver, session, buffer) -> None:
     """The rest of that way."""
+    from agent.uplink import Uplink
+
     board, journal = node.board, node.log
     uplink = Uplink(node.spool, session, node.clock, link, config, node.status, journal, board.unique_id(), buffer)
-    node.attach(resolver, uplink, session)
+    node.attach(link, resolver, uplink, session)
     if config["health.every"]:
         load_events(config, node)
 
@@ -137,10 +140,19 @@ def assemble() -> Node:
     board = load_board(config["board"])
     cause, crashes = why(board)
     notes = Notes()
-    clock = Clock(config["build.time"], board.set_rtc, journal, notes)
+    duty = kept = parts = None
+    if config["duty.on"] and crashes < _SAFE_AFTER:
+        from agent import duty
+
+        kept = duty.recall(board, cause)
+    clock = Clock(config["build.time"], bool if kept else board.set_rtc, journal, notes)
     journal.mono = clock.mono
-    # what needs large pieces of the heap comes first, while it is in one piece
-    parts = reach(config, board, journal, clock, notes)
+    if kept:
+        cause = kept["cause"]
+        duty.resume(clock, board, kept)
+    if not kept or duty.due(kept, clock.mono()):
+        # what needs large pieces of the heap comes first, while it is in one piece
+        parts = reach(config, board, journal, clock, notes)
     version = sys.implementation.version
     about = "started by %s: TagoNode %s on %s, MicroPython %d.%d.%d" % (
         cause, config.get("build.version", "?"), config["board"], version[0], version[1], version[2]
@@ -182,12 +194,21 @@ def assemble() -> Node:
         every=config["sample.every"],
         log=journal.spool,
     )
-    node = Node(config, board, journal, clock, parts[0], spool, cause, crashes)
-    join(node, config, *parts)
+    if duty:
+        node = duty.DutyNode(config, board, journal, clock, spool, cause, crashes, notes)
+    else:
+        node = Node(config, board, journal, clock, spool, cause, crashes)
     every, samples, time_ms = config["sample.every"], config["run.samples"], config["run.time"]
     node.sampler = Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed, pipeline)
     if health:
         health.node = node
+    if duty:
+        node.complete(node.sampler, health, pipeline, kept)
+    if parts:
+        join(node, config, *parts)
+    if kept:
+        return node
+    if health:
         node.events.add("event", about)
     if cause == "watchdog":
         node.crashed("reset by the watchdog: something blocked, or a task gave no sign of life")

@@ -37,7 +37,7 @@ class Health:
         self.node = None
         self.channels = tuple([row for row in _ROWS if row[0] not in taken])
         self._taken = tuple([row[0] in taken for row in _ROWS])
-        self._least = None
+        self.least = None
 
     def start(self) -> int:
         return 0
@@ -51,18 +51,18 @@ class Health:
         board = node.board
         gc.collect()
         free = gc.mem_free()
-        self._least = free if self._least is None else min(free, self._least)
+        self.least = free if self.least is None else min(free, self.least)
         counters = node.spool.counters
         failures = node.uplink.failures
         try:
-            rssi = board.wifi().status("rssi") if node.link.up.is_set() else None
+            rssi = board.wifi().status("rssi") if node.link.up.is_set() else getattr(node, "heard", None)
         except (OSError, ValueError, RuntimeError):
             rssi = None
         readings = [
             node.clock.mono() // 1000,
             CAUSES.index(node.cause) if node.cause in CAUSES else 0,
             node.house.restarts,
-            self._least,
+            self.least,
             node.spool.queued,
             counters.dropped,
             counters.quarantined,

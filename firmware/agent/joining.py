@@ -118,6 +118,7 @@ async def join(link, pulse, held_ms, to) -> int:
             if joining.rounds % _EXPLAIN_EVERY == 1:
                 _explain(link, joining)
             _switch_off(link, what == CYCLE)
+            link.rounds += 1
             link._log.warning("link", "no network joined; next try in %d s" % (argument // 1000))
             await pulse.sleep(argument)
 

@@ -15,12 +15,12 @@ class Link:
     notes: an agent.notes.Notes. settle(wlan): switches the radio on as the settings want it.
 
     `up` is set while joined; `joins` counts: connections made before the last of them are dead. `problem`: why it is
-    not joined. busy(): whether somebody uses the connection right now; reset(): starts the board again.
+    not joined; `rounds` counts those in which none of the networks was. busy(): whether somebody uses the connection right now; reset(): starts the board again.
     """
 
     def __init__(self, board, networks, log, mono, notes=None, settle=None):
         self.up = asyncio.Event()
-        self.joins = 0
+        self.joins = self.rounds = 0
         self.problem = ""
         self.busy = lambda: False
         self.reset = board.reset

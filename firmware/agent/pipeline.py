@@ -37,74 +37,60 @@ def _calibration(steps):
     return step
 
 
-def _last(n):
-    """A list that keeps the last n readings given to it."""
-    kept = []
-
-    def keep(value):
-        if len(kept) == n:
-            kept.pop(0)
-        kept.append(value)
-        return kept
-
-    return keep
+def _keep(kept, n, value):
+    """`kept` with the value, and no more than the last n."""
+    if len(kept) == n:
+        kept.pop(0)
+    kept.append(value)
+    return kept
 
 
-def _median(n):
-    keep = _last(n)
+# Each is given the list in which it keeps what it has in mind: numbers, for a memory that outlives sleep.
 
+
+def _median(kept, n):
     def step(value, now):
-        ranked = sorted(keep(value))
+        ranked = sorted(_keep(kept, n, value))
         middle = len(ranked) // 2
         return ranked[middle] if len(ranked) & 1 else (ranked[middle - 1] + ranked[middle]) / 2
 
     return step
 
 
-def _average(n):
-    keep = _last(n)
-
+def _average(kept, n):
     def step(value, now):
-        kept = keep(value)
+        _keep(kept, n, value)
         return sum(kept) / len(kept)
 
     return step
 
 
-def _window(what, every_ms):
-    began = count = total = low = high = 0
-
+def _window(kept, what, every_ms):
     def step(value, now):
-        nonlocal began, count, total, low, high
         # a window ends with its last millisecond, so that a reading on the grid belongs to the one that it ends
         window = (now - 1) // every_ms
         ended: object = None
-        if count and window != began:
+        if kept and window != kept[0]:
+            _, count, total, low, high = kept
             ended = low if what == "min" else high if what == "max" else total
             if what == "mean":
                 ended = total / count
-            count = 0
-        if not count:
-            began = window
-            total = 0
-            low = high = value
-        count += 1
-        total = value if what == "last" else total + value
-        low = min(low, value)
-        high = max(high, value)
+            kept.clear()
+        if not kept:
+            kept.extend((window, 0, 0, value, value))
+        kept[1] += 1
+        kept[2] = value if what == "last" else kept[2] + value
+        kept[3] = min(kept[3], value)
+        kept[4] = max(kept[4], value)
         return ended
 
     return step
 
 
-def _delta(by, every_ms):
-    reported = at = None
-
+def _delta(kept, by, every_ms):
     def step(value, now):
-        nonlocal reported, at
-        if reported is None or abs(value - reported) >= by or not 0 <= now - at < every_ms:
-            reported = value
-            at = now
+        if not kept or abs(value - kept[0]) >= by or not 0 <= now - kept[1] < every_ms:
+            kept[:] = value, now
             return value
         return None
 
@@ -158,6 +144,7 @@ class Pipeline:
                 rows = rows + [row["channel"]]
         self.channels = [tuple(row[:3]) for row in rows]
         self._first_derived = len(rows) - len(derived)
+        self._kept: list = []  # what each filter has in mind
         self._out = set()  # indexes of channels whose reading is out of range
         self._steps = []  # (calibration or None, alarm or None, index of its state, filters)
         for row in rows:
@@ -171,7 +158,10 @@ class Pipeline:
                 alarm = _Alarm(*steps["alarm"])
                 place = len(self.channels)
                 self.channels.append((row[0] + "_alarm", "", 0))
-            filters = [FILTERS[each[0]](*each[1:]) for each in steps.get("filters", ())]
+            filters = []
+            for each in steps.get("filters", ()):
+                self._kept.append([])
+                filters.append(FILTERS[each[0]](self._kept[-1], *each[1:]))
             self._steps.append((calibration, alarm, place, filters))
         self.urgent = False  # an alarm began or ended with the last values
 
@@ -194,6 +184,18 @@ class Pipeline:
         for _, alarm, place, _ in self._steps:
             if alarm and values[place] is not None:
                 alarm.told = None
+
+    def memory(self) -> list:
+        """What filters and alarms have in mind, as JSON takes it."""
+        return [self._kept, [[alarm.state, alarm.told] for _, alarm, _, _ in self._steps if alarm]]
+
+    def recall(self, memory: list) -> None:
+        """Have in mind what `memory` gave, for the same rows."""
+        for kept, before in zip(self._kept, memory[0]):
+            kept[:] = before
+        alarms = [alarm for _, alarm, _, _ in self._steps if alarm]
+        for alarm, before in zip(alarms, memory[1]):
+            alarm.state, alarm.told = before
 
     def _calibrate(self, index, values):
         calibration = self._steps[index][0]

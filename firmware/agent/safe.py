@@ -29,11 +29,11 @@ class SafeNode(Node):
     """config: the board's settings; session, resolver, buffer: as agent.assemble makes them."""
 
     def __init__(self, config, board, log, clock, link, session, resolver, buffer, cause, crashes):
-        Node.__init__(self, config, board, log, clock, link, NoQueue(), cause, crashes)
+        Node.__init__(self, config, board, log, clock, NoQueue(), cause, crashes)
         # what waits is sent as soon as there are link and time
         config["upload.every"] = _EVERY_MS
         uplink = Uplink(self.spool, session, clock, link, config, self.status, log, board.unique_id(), buffer)
-        self.attach(resolver, uplink, session)
+        self.attach(link, resolver, uplink, session)
         self.said = _SAID % crashes
         log.error("app", self.said)
 

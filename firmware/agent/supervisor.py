@@ -70,7 +70,7 @@ class Supervisor:
     """feed(): feeds the hardware watchdog, or does nothing when there is none. crashed(what, error): keeps a record."""
 
     def __init__(self, feed, log, crashed=lambda what, error: None):
-        self._feed = feed
+        self.feed = feed
         self._log = log
         self._crashed = crashed
         self._pulses = []
@@ -139,7 +139,7 @@ class Supervisor:
             now = ticks_ms()
             late = [pulse.name for pulse in self._pulses if ticks_diff(now, pulse.due) > 0]
             if not late:
-                self._feed()
+                self.feed()
             elif late != silent:
                 self._log.error("watchdog", "no progress in " + ", ".join(late) + ": leaving it to the watchdog")
                 self._crashed("no progress in " + ", ".join(late), None)
