@@ -1,15 +1,54 @@
 """Commands that tests run. What they print is printed by the test: seen when it fails, and searched for secrets."""
 
+import os
 import subprocess
+import sys
+import tempfile
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
+
+from .forked import Forker
+
+_forker = Forker("commands")
+_one_at_a_time = threading.Lock()
 
 
 def run(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """subprocess.run with its output captured as text, and shown. `options` are its own."""
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **options)
+    """subprocess.run with its output captured as text, and shown. `options` are its own.
+
+    `tagonode` and `mpremote` are forked from a process that has loaded them: forked.py.
+    """
+    argv = [*map(str, command)]
+    program = Path(argv[0])
+    ours = program.name in ("tagonode", "mpremote") and program.parent == Path(sys.executable).parent
+    plain = set(options) <= {"timeout", "env", "cwd", "stdin"} and options.get("stdin") in (None, subprocess.DEVNULL)
+    if ours and plain and _one_at_a_time.acquire(blocking=False):
+        try:
+            done = _forked(argv, options)
+        finally:
+            _one_at_a_time.release()
+    else:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)
     show(done.stdout, done.stderr)
     return done
+
+
+def _forked(argv: list[str], options: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    environment = os.environ if options.get("env") is None else options["env"]
+    folder = options.get("cwd")
+    with open(os.devnull) as nothing, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        fds = [nothing.fileno(), out.fileno(), err.fileno()]
+        process = _forker.start(argv, fds, environment, None if folder is None else str(folder))
+        try:
+            process.wait(options.get("timeout"))
+        finally:
+            process.kill()
+            process.wait()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(argv, process.returncode or 0, out.read(), err.read())
 
 
 def lines(stream: IO[str] | None) -> Iterator[str]:

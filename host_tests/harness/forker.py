@@ -1,60 +1,105 @@
-"""Forks MicroPythons from a process that has loaded the wheel's interpreter. Started by runners.py.
+"""Forks programs from a process that has loaded them. Started by forked.py, which says why.
 
-The wheel's MicroPython is an extension module of CPython: to start a CPython and to load it takes 30 ms of processor
-time, several times what most tests take, a fork 1 ms. Each fork runs one program from the beginning and ends, so that
-every test still has an interpreter of its own that nobody used before.
-
-Orders and replies are lines of JSON on a socket. An order is {"argv", "path"} with descriptors: the output, and those
-that the program gets as 3, 4 …; a first reply is the program's process id, a second its exit status.
+Orders and replies are lines of JSON on a socket. An order is {"argv", "env", "cwd"} with the descriptors that the
+program gets as 0, 1, 2 …; a first reply is the program's process id, a second its exit status.
 """
 
 import ctypes
 import fcntl
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import sys
-
-import micropython_run
+import time
+from collections.abc import Callable
 
 _FREE = 64  # descriptors from here on are nobody's
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+Program = Callable[[list[str]], int]
 
 
-def become(order: dict, fds: list[int]) -> int:
-    """Run the program in this process; its exit status."""
+def _interpreter() -> Program:
+    import micropython_run
+
+    def run(argv: list[str]) -> int:
+        os._exit(micropython_run.run_main(argv))
+
+    return run
+
+
+def _commands() -> Program:
+    import mpremote.main
+
+    import tagonode.build
+    import tagonode.cli
+    import tagonode.places
+
+    for module in pkgutil.iter_modules(tagonode.__path__, "tagonode."):
+        if not module.ispkg:
+            importlib.import_module(module.name)
+    build, places = tagonode.build, tagonode.places
+    for board in places.boards():
+        build.firmware_files(board, places.drivers())  # compiled code is kept by its source's text
+    for source in places.GUEST.glob("*.py"):
+        build.compile_module(source, source.name)
+
+    def run(argv: list[str]) -> int:
+        sys.argv = argv
+        return {"tagonode": tagonode.cli.main, "mpremote": mpremote.main.main}[os.path.basename(argv[0])]()
+
+    return run
+
+
+LOADED = {"micropython": _interpreter, "commands": _commands}
+
+
+def _order(wire: socket.socket) -> tuple[dict, list[int]] | None:
+    data, fds, _, _ = socket.recv_fds(wire, 1 << 16, 16)
+    while data and not data.endswith(b"\n"):
+        data += wire.recv(1 << 16)
+    return (json.loads(data), fds) if data else None
+
+
+def _become(order: dict, fds: list[int]) -> None:
+    """Make of this process what a started one would be."""
     if _prctl is not None:
         _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive the tests
     signal.signal(signal.SIGINT, signal.default_int_handler)
     moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, _FREE) for fd in fds]
-    for number, fd in enumerate((moved[0], *moved), 1):
+    for number, fd in enumerate(moved):
         os.dup2(fd, number)
-    os.closerange(len(fds) + 2, _FREE + 2 * len(fds))
-    os.environ["MICROPYPATH"] = order["path"]
-    return micropython_run.run_main(order["argv"])
+    os.closerange(len(fds), _FREE + 2 * len(fds))
+    os.environ.clear()
+    os.environ.update(order["env"])
+    time.tzset()
+    os.chdir(order["cwd"])
 
 
-def main() -> None:
+def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is pytest's, which closes the socket
     wire = socket.socket(fileno=int(sys.argv[1]))
-    lines = wire.makefile("w")
+    program = LOADED[sys.argv[2]]()
+    gc.freeze()
     while True:
-        text, fds, _, _ = socket.recv_fds(wire, 1 << 16, 16)
-        if not text:
-            return
+        got = _order(wire)
+        if got is None:
+            return 0
+        order, fds = got
         child = os.fork()
         if child == 0:
-            status = 1
-            try:
-                status = become(json.loads(text), fds)
-            finally:
-                os._exit(status)
+            break
         for fd in fds:
             os.close(fd)
-        print(child, file=lines, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=lines, flush=True)
+        wire.sendall(b"%d\n" % child)
+        wire.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    wire.detach()
+    _become(order, fds)
+    return program(order["argv"])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .bytecode import Bytecode
+from .forked import Forked, Forker
 from .places import DEVICE_PATH, HARNESS, REPOSITORY
 
 DEFAULT_HEAP = "192K"
@@ -181,68 +182,15 @@ def _bytes(heap: str) -> int:
     return int(heap[:-1] if unit > 1 else heap) * unit
 
 
-class _Forked:
-    """A program that the forker runs: as much of a Popen as is needed here."""
-
-    def __init__(self, wire: socket.socket):
-        self._wire = wire
-        self.returncode: int | None = None
-        self._said = b""
-        self._pid = self._number(None)
-
-    def _number(self, timeout: float | None) -> int:
-        self._wire.settimeout(timeout)
-        while b"\n" not in self._said:
-            try:
-                more = self._wire.recv(64)
-            except TimeoutError:
-                raise subprocess.TimeoutExpired("micropython", timeout or 0) from None
-            if not more:
-                raise WorkerDied("what forks MicroPythons is gone")
-            self._said += more
-        line, _, self._said = self._said.partition(b"\n")
-        return int(line)
-
-    def wait(self, timeout: float | None = None) -> int:
-        if self.returncode is None:
-            self.returncode = self._number(timeout)
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            if self.returncode is None:
-                os.kill(self._pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-
 class MicroPython:
     """Runs each test in a fresh MicroPython process with a capped heap."""
 
     def __init__(self, cache: Path):
         self._bytecode = Bytecode(cache / "micropython")
-        self._forker: subprocess.Popen | None = None
+        self._forker = Forker("micropython")
 
     def close(self) -> None:
-        if self._forker is not None:
-            self._wire.close()
-            self._forker.wait()
-            self._forker = None
-
-    def _fork(self, argv: list[str], path: str, fds: tuple[int, ...]) -> _Forked:
-        """A MicroPython with this import path and these descriptors: its output, and 3, 4 …"""
-        if self._forker is None or self._forker.poll() is not None:
-            self._wire, far_end = socket.socketpair()
-            with far_end:
-                self._forker = subprocess.Popen(
-                    [sys.executable, "-I", str(HARNESS / "forker.py"), str(far_end.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=(far_end.fileno(),),
-                )
-        order = json.dumps({"argv": ["micropython", *argv], "path": path}).encode()
-        socket.send_fds(self._wire, [order], list(fds))
-        return _Forked(self._wire)
+        self._forker.close()
 
     def run(self, job: Job) -> Outcome:
         path = self._bytecode.path_for(job.file.parent)
@@ -259,13 +207,15 @@ class MicroPython:
         with (
             tempfile.NamedTemporaryFile("w", suffix=".json") as order_file,
             tempfile.TemporaryFile() as output,
+            open(os.devnull, "rb") as nothing,
         ):
             json.dump(order, order_file)
             order_file.flush()
             result_rx, result_tx = os.pipe()
             heap = f"heapsize={_bytes(job.heap) + _HARNESS_HEAP}"
             argv = ["-X", heap, "-c", "import device_run", str(result_tx if chosen else 3), order_file.name]
-            process: subprocess.Popen | _Forked
+            environment = {**os.environ, "MICROPYPATH": ":".join([".frozen", *path])}
+            process: subprocess.Popen | Forked
             if chosen:
                 process = subprocess.Popen(
                     [chosen, *argv],
@@ -273,10 +223,11 @@ class MicroPython:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     pass_fds=(result_tx, *job.passed_fds),
-                    env={**os.environ, "MICROPYPATH": ":".join([".frozen", *path])},
+                    env=environment,
                 )
             else:
-                process = self._fork(argv, ":".join([".frozen", *path]), (output.fileno(), result_tx, *job.passed_fds))
+                fds = [nothing.fileno(), output.fileno(), output.fileno(), result_tx, *job.passed_fds]
+                process = self._forker.start(["micropython", *argv], fds, environment)
             os.close(result_tx)
             try:
                 text, in_time = _read_result(result_rx, process, job.timeout)
@@ -296,7 +247,7 @@ class MicroPython:
         return _parse(text, process.returncode, printed, job.heap)
 
 
-def _read_result(fd: int, process: "subprocess.Popen | _Forked", timeout: float) -> tuple[str, bool]:
+def _read_result(fd: int, process: subprocess.Popen | Forked, timeout: float) -> tuple[str, bool]:
     """What came over the result pipe until its end, and whether it came in time."""
     data = b""
     deadline = time.monotonic() + timeout

