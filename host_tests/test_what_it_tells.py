@@ -103,7 +103,7 @@ def test_every_light_has_a_row():
 # ---- verdicts and reset causes
 
 verdicts = device.load("tagoio.verdicts")
-health = device.load("agent.health")
+vitals = device.load("agent.vitals")
 OK = b'{"status":true,"result":"5 Data Added"}'
 
 
@@ -142,9 +142,9 @@ def test_every_verdict_has_a_row():
 
 def test_every_cause_has_a_row():
     shown = {int(row[0]): row[1] for row in TABLES[CAUSES]}
-    assert sorted(shown) == list(range(1, len(health.CAUSES)))
+    assert sorted(shown) == list(range(1, len(vitals.CAUSES)))
     for number, text in shown.items():
-        words = health.CAUSES[number].split()
+        words = vitals.CAUSES[number].split()
         assert all(word in text for word in words), (number, text)
 
 
@@ -218,7 +218,7 @@ def restarted() -> Iterator[dict[str, tuple[list[Any], list[Any]]]]:
 def test_the_node_tells_why_it_started(restarted, row):
     numbers, events = restarted[row[0]]
     assert numbers and numbers[-1] == int(row[0])
-    words = health.CAUSES[int(row[0])]
+    words = vitals.CAUSES[int(row[0])]
     assert any(event.startswith(f"started by {words}: ") for event in events), events
 
 
@@ -466,7 +466,7 @@ ACCEPTED = {"accepted", "accepted with warning"}
 
 
 def test_every_health_variable_has_a_row():
-    assert variables() == [row[0] for row in health.Health(1, ()).channels]
+    assert variables() == [row[0] for row in vitals.ROWS]
 
 
 @pytest.mark.parametrize("name", variables())

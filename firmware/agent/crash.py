@@ -10,7 +10,7 @@ import sys
 
 from micropython import const
 
-from agent import events
+from agent import events, forget
 
 TALLY = "/crashes"
 _TRY_AGAIN_AFTER = const(10)  # crashes: safe mode, which comes after five (agent.assemble), is no better
@@ -34,7 +34,10 @@ def record(what: str, error, node=None, folder: str = events.FOLDER) -> None:
         _seen.clear()
     _seen[key] = mono
     gc.collect()
-    with events.create(events.CRASH, node and node.clock, folder) as file:
+    from agent import diary
+
+    forget("diary")
+    with diary.create(events.CRASH, node and node.clock, folder) as file:
         file.write("%s; %d s after start by %s\n" % (key, mono // 1000, node.cause if node else "?"))
         for line in node.log.last if node else ():
             file.write(line + "\n")

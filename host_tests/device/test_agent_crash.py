@@ -3,7 +3,7 @@
 from agentworld import Console, World
 
 import pytest
-from agent import clock, crash, events
+from agent import clock, crash, diary, events
 from agent.log import Log
 
 NOON_MS = (1767225600 + 43200) * 1000
@@ -25,14 +25,14 @@ class Node:
         self.log.mono = self.clock.mono
         self.cause = "power on"
         crash._seen.clear()
-        events._young.clear()
+        events.young.clear()
 
     def record(self, what, error):
         crash.record(what, error, self, self.folder)
 
     def records(self):
         found = []
-        for _, name in events.listing(self.folder):
+        for _, name in diary.listing(self.folder):
             with open(self.folder + "/" + name) as file:
                 found.append(file.read())
         return found
@@ -75,7 +75,7 @@ async def test_a_task_that_fails_every_minute_is_recorded_once_a_day(tmp):
     for _ in range(3 * 1440):
         node.record("sampler", ValueError("again"))
         node.world.ms += 60000
-    assert [number for number, _ in events.listing(node.folder)] == [1, 2, 3]
+    assert [number for number, _ in diary.listing(node.folder)] == [1, 2, 3]
     node.record("sampler", ValueError("another"))
     node.record("uplink", ValueError("another"))
     assert [text.split("\n")[1].split("(")[0] for text in node.records()[-2:]] == [

@@ -6,7 +6,7 @@ from agentworld import Console, Pulse
 from test_agent_crash import Node, caught
 from test_agent_events import TOKEN, Uplink
 
-from agent import clock, crash, events
+from agent import clock, crash, diary, events
 from agent.log import Log, Secret
 from harness import heap, only, timeout
 
@@ -95,7 +95,7 @@ def within(flash, work, *start):
 def waiting():
     """Texts of the events that wait, those without a text left out; every one of them whole."""
     found = []
-    for _, name in events.listing("/cut/events"):
+    for _, name in diary.listing("/cut/events"):
         with open("/cut/events/" + name) as file:
             text = file.read()
         if text and not name.endswith(".sent"):
@@ -105,7 +105,7 @@ def waiting():
 
 
 def numbers():
-    return [number for number, _ in events.listing("/cut/events")]
+    return [number for number, _ in diary.listing("/cut/events")]
 
 
 def ended(_):
@@ -171,8 +171,8 @@ async def test_while_events_are_delivered():
         def fill():
             for n in range(4):
                 ended(n)
-            events.create("event", None, "/cut/events").close()  # without a text
-            with events.create("event", None, "/cut/events") as file:
+            diary.create("event", None, "/cut/events").close()  # without a text
+            with diary.create("event", None, "/cut/events") as file:
                 file.write("last END\n")
 
         within(flash, fill)

@@ -6,7 +6,7 @@ import os
 from agentworld import Console, Pulse, World
 
 import pytest
-from agent import clock, events
+from agent import clock, diary, events
 from agent.log import Log, Secret
 from tagoio import verdicts
 
@@ -40,7 +40,7 @@ class Rig:
         self.boot(synced)
 
     def boot(self, synced=True):
-        events._young.clear()
+        events.young.clear()
         self.world = World()
         self.world.install(clock)
         self.clock = clock.Clock(BUILD_S, lambda second: None, Log("info", self.console))
@@ -59,7 +59,7 @@ class Rig:
         return uplink.sent
 
     def names(self):
-        return [name for _, name in events.listing(self.folder)]
+        return [name for _, name in diary.listing(self.folder)]
 
 
 async def test_an_event_is_a_record_sent_once(tmp):
@@ -98,6 +98,23 @@ async def test_what_happened_before_the_time_was_known_gets_its_time(tmp):
     rig.sync()
     (record,) = await rig.send()
     assert record["time"] == "2026-01-01T11:59:55.000Z"
+
+
+async def test_what_happens_while_others_are_sent_is_sent_next(tmp):
+    rig = Rig(tmp)
+    rig.add("event", "first")
+    uplink = Uplink()
+    exchange = uplink.exchange
+
+    async def busy(*what):
+        rig.add("event", "second")
+        uplink.exchange = exchange
+        return await exchange(*what)
+
+    uplink.exchange = busy
+    await rig.events.send(Pulse(rig.world), uplink)
+    assert [record["value"] for record in uplink.sent] == ["first"]
+    assert [record["value"] for record in await rig.send()] == ["second"]
 
 
 async def test_of_a_boot_that_never_knew_the_time_it_goes_without(tmp):

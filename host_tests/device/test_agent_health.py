@@ -7,8 +7,9 @@ from agentworld import Console, Enough, Pulse, World
 
 from agent import clock, sampler
 from agent import health as module
-from agent.health import CAUSES, Health
+from agent.health import Health
 from agent.log import Log
+from agent.vitals import CAUSES
 from tagoio import verdicts
 
 NAMES = [
