@@ -1,0 +1,1 @@
+"""The whole agent, deterministic and in virtual time: see README.md."""

@@ -1,0 +1,62 @@
+"""Which node a seed stands for, and how long it lives."""
+
+from dataclasses import dataclass, replace
+from random import Random
+
+DAY_MS = 86400000
+
+# how long a life is, in days, and how often: short ones meet every phase of a life, long ones what takes a season
+_LIVES = ((10, 3), (30, 4), (90, 2), (365, 1))
+
+
+@dataclass(frozen=True)
+class Spec:
+    """sample, upload: seconds; ppm: how much the crystal is slow; littlefs: on the real file system instead of the
+    model of it; hostile: faults without end; sleeps: deep sleep between samples."""
+
+    seed: int
+    days: float
+    board: str = "pico_w"
+    sample: int = 3600
+    upload: int = 3600
+    commit_samples: int = 1
+    policy: str = "drop_oldest"
+    ppm: float = 10.0
+    littlefs: bool = False
+    hostile: bool = False
+    sleeps: bool = False
+    health: int = 3600
+    networks: int = 1
+    channels: int = 4
+
+    @property
+    def node_years(self) -> float:
+        return self.days / 365
+
+    def lasting(self, days: float) -> "Spec":
+        return replace(self, days=days)
+
+
+def spec_of(seed: int) -> Spec:
+    """The same for ever: one node in 60 samples every minute, one in 15 every ten minutes, the others every hour."""
+    draw = Random(f"spec {seed}")
+    sample = draw.choices((60, 600, 3600), (1, 4, 55))[0]
+    days = draw.choices([days for days, _ in _LIVES], [weight for _, weight in _LIVES])[0]
+    if sample == 60:
+        days = min(days, 30)
+    return Spec(
+        seed,
+        days,
+        board=draw.choice(("pico_w", "pico_w", "esp32", "esp32s3")),
+        sample=sample,
+        upload=draw.choice((300, 900, 3600)) if sample < 3600 else draw.choice((3600, 3600, 3600, 21600)),
+        commit_samples=draw.choice((1, 1, 1, 1, 1, 6)),
+        policy=draw.choice(("drop_oldest", "drop_oldest", "drop_newest")),
+        ppm=draw.uniform(-45, 45),
+        littlefs=draw.random() < 0.1,
+        hostile=draw.random() < 0.15,
+        sleeps=sample >= 600 and draw.random() < 0.9,
+        health=draw.choice((0, 3600, 3600, 21600)),
+        networks=draw.choice((1, 1, 2)),
+        channels=draw.choice((1, 4, 4, 4)),
+    )

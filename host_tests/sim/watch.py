@@ -1,0 +1,424 @@
+"""What has to hold, looked at while it happens: the books of a node, kept by somebody else.
+
+Watch sees every sample that the spool takes, every reading that TagoIO stores, all that is printed, and each verdict.
+What it sees it compares with what the node itself counts. The first violation ends the life of the world.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from tagonode import spoolreader
+
+from .loop import Ended
+
+_KEPT_GROUPS = 600  # samples settled at the node, about which it may still ask
+_CLOCK_MS = 2000
+_PPM = 50
+_LATE_MS = 15 * 60000
+
+
+class Entry:
+    """A sample that the spool took. left: bits of its readings that are not settled; true_ms: Unix time; given: what it
+    was stamped with; boot: number of the boot; mono: milliseconds since that; good: the clock was right then."""
+
+    __slots__ = ("boot", "given", "good", "left", "slack", "true_ms", "values")
+
+    def __init__(self, values: tuple, true_ms: int, given: int | None, boot: int, good: bool, slack: float):
+        self.values = values
+        self.left = sum(1 << i for i, value in enumerate(values) if value is not None)
+        self.true_ms = true_ms
+        self.given = given
+        self.boot = boot
+        self.good = good
+        self.slack = slack
+
+    @property
+    def readings(self) -> int:
+        return bin(self.left).count("1")
+
+
+class Watch:
+    """violations: what was broken, in words. seen: states that were met, for coverage."""
+
+    def __init__(self, world: Any):
+        self.world = world
+        self.violations: list[str] = []
+        self.seen: Counter[tuple[str, str]] = Counter()
+        self.verdicts: Counter[str] = Counter()
+        self.story_of_verdicts: list[str] = []
+        self.stored = self.appended = self.accepted_posts = 0
+        self.node: Any = None
+        self.spool: Any = None
+        self.may_bite = False  # a hang was injected: the watchdog has to bite
+        self.may_lose = False  # flash was damaged: readings may be lost, and are counted
+        self.bites = 0
+        self._truth: dict[int, Entry] = {}
+        self._maybe: dict[int, Entry] = {}
+        self._sampled = 0  # readings that the spool took or declined
+        self._gone = 0  # readings that left the queue unsent
+        self._tag = ""
+        self._last: dict[str, int] = {}  # variable: newest sequence stored
+        self._settled = 0  # every sample up to this one is settled
+        self._blind = False
+        self._good_clock = True
+        self._set_at = 0
+        self._lies = 0
+        self._synced_boots: set[int] = set()
+        self._boot = 0
+        self._secrets: tuple[str, ...] = ()
+
+    def violation(self, what: str) -> None:
+        self.violations.append(what)
+        self.world.tell("VIOLATION " + what)
+
+    # ---- hooks
+
+    def loaded(self, name: str, module: Any) -> None:
+        """A module of the device was executed: look over its shoulder."""
+        if name == "spool.queue":
+            self._hook_spool(module.Spool)
+        elif name == "agent.clock":
+            self._hook_clock(module.Clock)
+        elif name == "agent.uplink":
+            self._hook_uplink(module.Uplink)
+        elif name == "agent.app":
+            attach = module.Node.attach
+
+            def attached(node: Any, *parts: Any) -> None:
+                attach(node, *parts)
+                self.node = node
+
+            module.Node.attach = attached
+
+    def _hook_spool(self, kind: Any) -> None:
+        append, ack, quarantine, init = kind.append, kind.ack, kind.quarantine, kind.__init__
+
+        def opened(spool: Any, *arguments: Any, **more: Any) -> None:
+            init(spool, *arguments, **more)
+            self.spool = spool
+            self._opened()
+
+        def appended(spool: Any, values: list, time: int | None = None, mono: int = 0, *more: Any) -> int:
+            entry = self._entry(values, time)
+            sequence = spool.next_sequence
+            if entry.left:
+                self._maybe[sequence] = entry
+            declined = spool._books[5]
+            number = append(spool, values, time, mono, *more)
+            if entry.left:
+                del self._maybe[sequence]
+                self._taken(number, sequence, entry, spool._books[5] - declined)
+            return number
+
+        def acked(spool: Any, upto: int) -> None:
+            self._before_settling()
+            self._acknowledged(upto)
+            ack(spool, upto)
+
+        def settled(spool: Any, sequence: int, index: int, reason: str | None) -> bool:
+            self._before_settling()
+            if reason is None:
+                self._require(sequence, 1 << index)
+            done = quarantine(spool, sequence, index, reason)
+            entry = self._truth.get(sequence)
+            if done and entry is not None:
+                entry.left &= ~(1 << index)
+                if not entry.left:
+                    del self._truth[sequence]
+                self._blind = False
+            return done
+
+        kind.__init__, kind.append, kind.ack, kind.quarantine = opened, appended, acked, settled
+
+    def _hook_clock(self, kind: Any) -> None:
+        set_clock = kind.set
+
+        def watched(clock: Any, unix_ms: int, at_ticks: int, source: int) -> None:
+            set_clock(clock, unix_ms, at_ticks, source)
+            world = self.world
+            wrong = clock.now() - world.unix() * 1000
+            lies = world.net.wrong_time_told
+            self._synced_boots.add(self._boot)
+            if abs(wrong) > _CLOCK_MS:
+                if lies == self._lies:
+                    self.violation(f"the clock was set {wrong:.0f} ms wrong, and nobody had lied")
+                self._good_clock = False
+            else:
+                self._good_clock = True
+                self._lies = lies
+            self._set_at = world.time.now
+
+        kind.set = watched
+
+    def _hook_uplink(self, kind: Any) -> None:
+        step, ask = kind._step, kind._ask
+
+        async def stepped(uplink: Any, pulse: Any) -> Any:
+            wait = await step(uplink, pulse)
+            if wait is not None:
+                self._verdict(uplink._status["verdict"])
+            return wait
+
+        async def asked(uplink: Any, pulse: Any) -> Any:
+            resent = uplink._status["resent"]
+            answer = await ask(uplink, pulse)
+            if uplink._status["resent"] > resent:
+                self._blind = True
+            return answer
+
+        kind._step, kind._ask = stepped, asked
+
+    # ---- samples
+
+    def _entry(self, values: list, given: int | None) -> Entry:
+        world = self.world
+        true_ms = int(world.unix() * 1000)
+        slack = _CLOCK_MS + (world.time.now - self._set_at) * _PPM / 1e6
+        if given is not None and self._good_clock and abs(given - true_ms) > slack:
+            self.violation(f"a sample is stamped {given - true_ms} ms wrong")
+        return Entry(tuple(values), true_ms, given, self._boot, self._good_clock, slack)
+
+    def _taken(self, number: int, sequence: int, entry: Entry, declined: int) -> None:
+        self.appended += 1
+        self._sampled += entry.readings
+        if not number:
+            self._gone += entry.readings
+            if declined != entry.readings:
+                self.violation(f"{entry.readings} readings were declined, {declined} counted")
+        elif number != sequence:
+            self.violation(f"sample {sequence} got the number {number}")
+        else:
+            self._truth[sequence] = entry
+
+    def _opened(self) -> None:
+        """After a start: what the spool found has to be what was there."""
+        spool = self.spool
+        after = spool.next_sequence
+        self._tag = self._tag or spool.tag
+        if self._tag != spool.tag and self.appended and not self.may_lose:
+            self.violation(f"the spool's tag changed from {self._tag} to {spool.tag}")
+        self._tag = spool.tag
+        for sequence in sorted(self._maybe):
+            if sequence < after and sequence not in self._truth:
+                entry = self._truth[sequence] = self._maybe[sequence]
+                self._sampled += entry.readings
+        self._maybe.clear()
+        for sequence in [n for n in self._truth if n >= after]:
+            entry = self._truth.pop(sequence)
+            if self.world.spec.commit_samples > 1 or self.may_lose:
+                self._sampled -= entry.readings  # they waited for their commit
+            else:
+                self.violation(f"sample {sequence} was committed, and is gone after the start")
+        self.check_books()
+
+    def check_books(self) -> None:
+        """The node's counters against ours. To be called when nothing is under way."""
+        spool = self.spool
+        if spool is None or self.violations:
+            return
+        self._before_settling()
+        counters = spool.counters
+        queued = sum(entry.readings for entry in self._truth.values())
+        if counters.sampled != counters.acknowledged + counters.queued + counters.quarantined + (
+            counters.dropped + counters.damaged
+        ):
+            self.violation(f"the node's books do not balance: {counters}")
+        elif self.may_lose:
+            return
+        elif counters.sampled != self._sampled:
+            self.violation(f"{self._sampled} readings were taken, the node counts {counters}")
+        elif counters.queued != queued:
+            self.violation(f"{queued} readings wait, the node counts {counters}")
+        elif counters.dropped + counters.damaged != self._gone:
+            self.violation(f"{self._gone} readings left the queue unsent, the node counts {counters}")
+        elif counters.damaged:
+            self.violation(f"readings were damaged on sound flash: {counters}")
+
+    def _before_settling(self) -> None:
+        """What the queue has dropped is gone."""
+        cursor = self.spool._cursor
+        truth = self._truth
+        while truth:
+            sequence = next(iter(truth))
+            if sequence >= cursor:
+                break
+            self._gone += truth.pop(sequence).readings
+
+    def _require(self, sequence: int, mask: int) -> None:
+        entry = self._truth.get(sequence)
+        if entry is None:
+            return
+        rows = self.world.server.stored.get(f"{self._tag}_{sequence}", {})
+        channels = self.spool._channels
+        for index in range(len(entry.values)):
+            if entry.left & mask & 1 << index and channels[index][0] not in rows:
+                self.violation(f"{channels[index][0]} of sample {sequence} is acknowledged, TagoIO does not have it")
+
+    def _acknowledged(self, upto: int) -> None:
+        truth = self._truth
+        while truth:
+            sequence = next(iter(truth))
+            if sequence > upto:
+                break
+            self._require(sequence, -1)
+            del truth[sequence]
+        for sequence in range(max(self._settled - _KEPT_GROUPS, 0), max(upto - _KEPT_GROUPS, 0)):
+            self.world.server.forget(f"{self._tag}_{sequence}")
+        self._settled = max(self._settled, upto)
+        self._blind = False
+
+    def check_reader(self) -> None:
+        """The independent reader finds on flash what is queued. Everything has to be committed."""
+        if self.spool is None or self.violations:
+            return
+        found = spoolreader.read_files(self.world.disk.content("/queue"))
+        if self.may_lose:
+            return
+        self._before_settling()
+        theirs = {s.sequence: tuple(s.values) for s in found.queued}
+        ours = {
+            sequence: tuple(value if entry.left >> i & 1 else None for i, value in enumerate(entry.values))
+            for sequence, entry in self._truth.items()
+        }
+        if theirs != ours:
+            odd = sorted(n for n in theirs.keys() | ours.keys() if theirs.get(n) != ours.get(n))[:3]
+            text = "; ".join(f"{n}: reader {theirs.get(n)}, node {ours.get(n)}" for n in odd)
+            self.violation(f"the independent reader of the flash disagrees: {text}")
+        if found.damage:
+            self.violation(f"the independent reader finds damage on sound flash: {found.damage[0]}")
+
+    # ---- TagoIO
+
+    def record(self, record: dict[str, Any]) -> None:
+        """TagoIO stores a record."""
+        tag, _, number = record.get("group", "").rpartition("_")
+        if number[:1] == "e" or tag == "safe":
+            for secret in self.world_secrets():
+                if secret in str(record.get("value")):
+                    self.violation("a secret in an event")
+            return
+        self.stored += 1
+        sequence, variable = int(number), record["variable"]
+        entry = self._truth.get(sequence)
+        if tag != self._tag:
+            self.violation(f"a record of another queue: {record}")
+            return
+        if variable in self.world.server.stored.get(record["group"], ()) or entry is None:
+            if not self._blind:
+                self.violation(f"{variable} of sample {sequence} is stored twice")
+            return
+        if sequence <= self._last.get(variable, 0):
+            self.violation(f"{variable} of sample {sequence} comes after that of {self._last[variable]}")
+        self._last[variable] = sequence
+        self._check_record(record, entry, variable, sequence)
+
+    def _check_record(self, record: dict[str, Any], entry: Entry, variable: str, sequence: int) -> None:
+        for index, (name, unit, decimals) in enumerate(self.spool._channels):
+            if name == variable:
+                break
+        else:
+            return  # of a channel that there is no more
+        value = entry.values[index]
+        if isinstance(value, float):
+            same = abs(record["value"] - value) <= 0.5 * 10**-decimals + 1e-9
+        else:
+            same = record["value"] == value
+        if not same or record.get("unit", "") != unit:
+            self.violation(f"{variable} of sample {sequence} is {value} {unit}, and TagoIO got {record}")
+        text = record.get("time")
+        if text is None:
+            if (record.get("metadata") or {}).get("clock") != "unknown":
+                self.violation(f"sample {sequence} has neither time nor mark")
+            elif entry.boot in self._synced_boots:
+                self.violation(f"sample {sequence} has no time, though its boot knew it")
+            return
+        moment = int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000 + 0.5)
+        slack = max(entry.slack, _CLOCK_MS + abs(self._set_at - self.world.time.now) * _PPM / 1e6)
+        if entry.good and self._good_clock and abs(moment - entry.true_ms) > slack:
+            self.violation(f"sample {sequence} was taken {moment - entry.true_ms} ms before its time")
+
+    def world_secrets(self) -> tuple[str, ...]:
+        from .world import PASSWORD, TOKEN
+
+        return TOKEN, PASSWORD
+
+    # ---- the rest
+
+    def line(self, line: str) -> None:
+        """Something was printed."""
+        secrets = self._secrets or self.world_secrets()
+        self._secrets = secrets
+        if secrets[0] in line or secrets[1] in line:
+            self.violation("a secret on the console: " + line)
+
+    def boot(self, cause: str) -> None:
+        self._boot += 1
+        self.node = self.spool = None
+
+    def ended(self, cause: str) -> None:
+        """A boot is over."""
+        may_bite, self.may_bite = self.may_bite, False
+        if cause == "watchdog":
+            self.bites += 1
+            self.world.tell("the watchdog bites")
+            if not may_bite:
+                pulses = self.node.house._pulses if self.node and self.node.house else ()
+                late = [pulse.name for pulse in pulses]
+                self.violation(f"the watchdog bit, and nothing was wrong; tasks: {', '.join(late)}")
+        elif cause == "halted" or cause.startswith("nothing"):
+            self.violation(f"the program ended: {cause}")
+
+    def _verdict(self, verdict: str) -> None:
+        self.verdicts[verdict] += 1
+        world, spool = self.world, self.spool
+        queue = "empty" if not spool or not spool.queued else "segments" if len(spool._segments) > 1 else "slots"
+        link = "up" if world.radio.up else "down"
+        clock = ("unknown", "estimated", "synced")[self.node.clock.state] if self.node else "?"
+        states = ("verdict " + verdict, "link " + link, "clock " + clock, "queue " + queue)
+        for i, one in enumerate(states):
+            for other in states[i + 1 :]:
+                self.seen[one, other] += 1
+
+    def calm(self) -> None:
+        """Nothing has gone wrong for a while: a sound node is well."""
+        world, node = self.world, self.node
+        if not self.appended:
+            self.violation("not a single sample was taken")
+        for sequence, entry in self._truth.items():
+            age = world.unix() * 1000 - entry.true_ms
+            if age > world.spec.upload * 1000 + _LATE_MS:
+                error = "" if node is None else node.status["error"]
+                self.violation(f"hours of calm, and sample {sequence} still waits after {age / 1000:.0f} s: {error}")
+            break
+        if world.running and node is not None and self.spool is not None:
+            self._bounded()
+        if not self.violations:
+            self.check_books()
+        if self.world.spec.commit_samples == 1:
+            self.check_reader()
+        if self.violations:
+            raise Ended("over")
+
+    def _bounded(self) -> None:
+        """What a node holds in memory has bounds, whatever it has been through."""
+        world, node = self.world, self.node
+        sizes = {
+            "tasks": (len(world.loop.tasks), 30),
+            "sockets": (len(world.net.sockets), 3),
+            "files": (world.disk.open_files, 0),
+            "lines": (len(node.log.last), 100),
+            "samples settled in part": (len(self.spool._partial), 17),
+            "events on flash": (len(world.disk.content("/events")), 22),
+            "segments": (len(self.spool._segments), 40),
+        }
+        for what, (size, most) in sizes.items():
+            if size > most:
+                self.violation(f"{size} {what}, where {most} would do")
+
+    def finish(self) -> None:
+        """The life is over."""
+
+
+Check = Callable[[Watch], None]
