@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import re
+import socket
 import ssl
 import sys
 import threading
@@ -17,7 +18,8 @@ import uuid
 import pytest
 from cloud_client import Client
 from harness import commands, places
-from tagonode.cloud import LocalCloud, lan
+from tagonode.cloud import LocalCloud, lan, listening
+from tagonode.cloud.certificates import BAD_KINDS
 from tagonode.cloud.faults import KINDS, Fault
 from tagonode.cloud.page import recorder as recorder_module
 from tagonode.cloud.page import state
@@ -212,6 +214,8 @@ def test_another_site_cannot_read_or_change(page, device):
         ("PUT", f"/page/api/nodes/{identity}/fault", {"kind": "500"}),
         ("PUT", f"/page/api/nodes/{identity}/active", {"active": False}),
         ("PUT", "/page/api/settings", {"plan": "free"}),
+        ("PUT", "/page/api/certificate", {"kind": "expired"}),
+        ("DELETE", "/page/api/certificate", None),
         ("DELETE", "/page/api/requests", None),
         ("DELETE", f"/page/api/nodes/{identity}/fault", None),
     ]
@@ -221,6 +225,7 @@ def test_another_site_cannot_read_or_change(page, device):
         {**CHANGE, "Origin": "http://other.example"},
         {**CHANGE, "Origin": "null"},
         {**CHANGE, "Origin": f"http://127.0.0.1:{page.port + 1}"},
+        {**CHANGE, "Origin": own.replace("http", "https"), "X-Forwarded-Proto": "https"},
         {**CHANGE, "Sec-Fetch-Site": "cross-site"},
         {**CHANGE, "Sec-Fetch-Site": "same-site"},
     ]
@@ -239,6 +244,14 @@ def test_another_site_cannot_read_or_change(page, device):
         headers = {**CHANGE, "Origin": own, "Sec-Fetch-Site": "same-origin"}
         assert page.ask(method, path, body, headers)[0] == 200, path
     page.put("settings", {"plan": "none"})
+
+
+def test_more_than_the_page_would_send_is_not_read(page, device):
+    path = f"/page/api/nodes/{device[0]}/parameters"
+    assert page.ask("PUT", path, {"key": "k", "value": "x" * 70_000})[0] == 413
+    assert page.ask("PUT", path, None, {**CHANGE, "Content-Length": "10000000000"})[0] == 413
+    assert page.ask("PUT", path, None, {**CHANGE, "Transfer-Encoding": "chunked"})[0] == 413
+    assert page.get(f"nodes/{device[0]}")["parameters"] == []
 
 
 def test_opened_to_a_network_everything_needs_the_key(monkeypatch):
@@ -447,6 +460,7 @@ def test_csv(page, device):
             *sample(NOW - 60, temperature=-3.5),
             {"variable": "text", "value": '=HYPERLINK("x")', "group": "g_1", "metadata": {"a": "é,1"}},
             {"variable": "place", "value": "a\nb", "location": {"lat": 1, "lng": 2}},
+            {"variable": "+cmd|", "value": "@sum(a)", "unit": "-1+1", "group": "\t=1"},
         ]
     )
     status, headers, text = page.ask("GET", f"/page/api/nodes/{identity}/data.csv?range=1h")
@@ -454,7 +468,8 @@ def test_csv(page, device):
     assert headers["content-type"].startswith("text/csv")
     assert re.fullmatch(r'attachment; filename="[\w-]+\.csv"', headers["content-disposition"])
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    assert [row["variable"] for row in rows] == ["temperature", "text", "place"]
+    assert [row["variable"] for row in rows] == ["temperature", "text", "place", "'+cmd|"]
+    assert [rows[3][name] for name in ("value", "unit", "group")] == ["'@sum(a)", "'-1+1", "'\t=1"]
     assert rows[0] == {
         "time": "2025-06-15T15:05:40.000Z",
         "arrived": "2025-06-15T15:06:40.000Z",
@@ -480,6 +495,8 @@ def test_csv(page, device):
         ("nodes/{id}/series?range=1y", 400),
         ("nodes/{id}/series?from=-5&to=3", 422),
         ("nodes/{id}/series?by=luck", 422),
+        ("nodes/{id}/series?after=99999999999999999999", 422),
+        ("nodes/{id}/data.csv?from=0&to=99999999999999999999", 422),
         ("requests/99999999", 404),
         ("nowhere", 404),
     ],
@@ -576,6 +593,14 @@ def test_masking_is_quick_whatever_comes():
         worker = threading.Thread(target=lambda text=text, done=done: (mask(text), done.set()), daemon=True)
         worker.start()
         assert done.wait(20), text[:10]
+
+
+def test_long_paths_and_headers_are_cut(page, device):
+    identity, _, client = device
+    client.call("GET", "/info?" + "x" * 9_000, headers={"X-Long": "y" * 9_000})
+    row = page.requests(1, f"node={identity}")[0]
+    assert len(row["path"]) == 2_000
+    assert max(len(value) for _, value in page.get(f"requests/{row['number']}")["request_headers"]) == 1_000
 
 
 def test_bodies_that_are_no_text(page, device):
@@ -799,3 +824,48 @@ def test_simulate_says_where_its_page_is():
     ended = commands.run(*command, "--samples", "2", "--json", timeout=60)
     assert re.match(r"page  http://127\.0\.0\.1:\d+/page/$", ended.stderr.splitlines()[0])
     assert (ended.returncode, json.loads(ended.stdout.splitlines()[-1])["samples"]) == (0, 2)
+
+
+def test_odd_text_in_a_parameter(page, device):
+    status, told = page.put(f"nodes/{device[0]}/parameters", {"key": "a\ud800", "value": "\udfff\x00"})
+    assert (status, [(one["key"], one["value"]) for one in told["parameters"]]) == (200, [("a?", "?\x00")])
+    assert page.put(f"nodes/{device[0]}/parameters", {"key": "\x00" * 101, "value": ""})[0] == 400
+
+
+def test_bad_certificates_by_the_page(page, cloud):
+    assert page.get("settings")["certificate"] is None
+    assert [one["kind"] for one in page.get("settings")["certificate_kinds"]] == list(BAD_KINDS)
+    try:
+        told = page.put("certificate", {"kind": "wrong_host"})[1]["certificate"]
+        assert told == {"kind": "wrong_host", "seconds": None, "begun": 0, "accepted": 0, "text": told["text"]}
+        assert page.get("fleet")["certificate"]["text"] == "certificate for another host"
+        assert page.put("certificate", {"kind": "good"})[0] == 400
+        assert page.ask("DELETE", "/page/api/certificate")[0] == 200
+        assert page.get("fleet")["certificate"] is None
+    finally:
+        cloud.tls.switch(None)
+
+
+def test_who_does_not_finish_a_request_is_dropped(monkeypatch):
+    """Slow loris: a connection that asks nothing, half a head, half a body; one that does is kept."""
+    monkeypatch.setattr(listening, "REQUEST_S", 0.4)
+    with LocalCloud(page=True, page_port=0) as cloud:
+        half = (
+            f"POST /data HTTP/1.1\r\nHost: localhost\r\nToken: {cloud.device_token}\r\nContent-Length: 9\r\n".encode()
+        )
+        plain_port = int(cloud.plain_url.rpartition(":")[2])
+        cases = [(cloud.page.port, b""), (cloud.page.port, half), (plain_port, half), (plain_port, half + b"\r\n[")]
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for port, _ in cases]
+            good = stack.enter_context(socket.create_connection(("127.0.0.1", plain_port)))
+            for connection, (_, sent) in zip(opened, cases, strict=True):
+                connection.sendall(sent)
+            good.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert good.recv(100).startswith(b"HTTP/1.1 404")
+            for connection in opened:
+                connection.settimeout(20)
+                with contextlib.suppress(ConnectionResetError):
+                    assert connection.recv(100) == b""
+            good.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            good.settimeout(20)
+            assert b"Route Not Found" in good.recv(1000) + good.recv(1000)

@@ -30,7 +30,7 @@ from tagonode.cloud.faults import Faults
 from tagonode.cloud.gate import token_of
 from tagonode.cloud.handshakes import Handshakes
 from tagonode.cloud.limits import Quotas, RateLimits
-from tagonode.cloud.listening import PLAIN, listen
+from tagonode.cloud.listening import PLAIN, Timely, listen
 from tagonode.cloud.ntp import NtpServer
 from tagonode.cloud.openapi import add_document_route
 from tagonode.cloud.page import PageServer
@@ -66,8 +66,8 @@ class _Wire:
             return self.open.get(transport, (0, 0))
 
 
-class _Protocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with counting. A connection is made once its TLS handshake is through."""
+class _Protocol(Timely):
+    """HTTP/1.1 with counting. A connection is made once its TLS handshake is through."""
 
     wire: _Wire
     handshakes: Handshakes

@@ -3,6 +3,7 @@
 - A name in `Host` that is not this machine's is refused: a foreign site that points its own name at this address
   (DNS rebinding) gets nothing. Addresses in figures are let through, since no name has to be resolved for them.
 - A change has to come from the page itself: same origin, with a header that no other site can send without asking.
+  What it changes is small: a long body is refused before it is read.
 - Where the page is open to a network, everything needs the key of the printed address, once; then a cookie has it.
 
 Every answer carries a content security policy under which a browser loads nothing from elsewhere.
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 COOKIE = "tagonode_page"
 CHANGE_HEADER = b"x-tagonode-page"
+BODY_BYTES = 65_536
 OPEN_PATHS = ("/ca.pem", "/ca.der")  # for real boards: a certificate is public
 
 POLICY = (
@@ -103,6 +105,9 @@ class Guard:
             origin = headers.get(b"origin", b"").decode("latin-1")
             if CHANGE_HEADER not in headers or (origin and origin != f"{scope.get('scheme', 'http')}://{host}"):
                 return (403, "Changes are taken from the page itself only.\n"), None
+            length = headers.get(b"content-length", b"0")
+            if b"transfer-encoding" in headers or not length.isdigit() or int(length) > BODY_BYTES:
+                return (413, "This is more than the page itself would send.\n"), None
         return None, cookie
 
     def _fits(self, given: str) -> bool:

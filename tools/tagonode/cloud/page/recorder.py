@@ -19,6 +19,7 @@ from tagonode.cloud.connection import HANDSHAKE_NONE, Connection
 
 KEPT = 1_000  # requests
 BODY_KEPT = 16_384  # bytes of each body
+PATH_KEPT, HEADER_KEPT = 2_000, 1_000  # characters of a path with its query, and of each header
 MASK = "•••"
 
 # what a token looks like, whoever made it up: its beginning is enough, since bodies are cut
@@ -107,13 +108,16 @@ def mask(text: str, secrets: list[str] | None = None) -> str:
 
 def _headers(raw: Any, secrets: list[str]) -> list[tuple[str, str]]:
     pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
-    return [(name, MASK if _SECRET_HEADER.search(name) else mask(value, secrets)) for name, value in pairs]
+    return [
+        (name[:HEADER_KEPT], MASK if _SECRET_HEADER.search(name) else mask(value, secrets)[:HEADER_KEPT])
+        for name, value in pairs
+    ]
 
 
 def _path(scope: Scope, secrets: list[str]) -> str:
     path = _TOKEN_PATH.sub(lambda m: m[0] if _DEVICE_PATH.match(m[0]) else m[1] + MASK, scope["path"])
     query = scope["query_string"].decode("latin-1")
-    return mask(_QUERY_SECRET.sub(rf"\1{MASK}", f"{path}?{query}" if query else path), secrets)
+    return mask(_QUERY_SECRET.sub(rf"\1{MASK}", f"{path}?{query}" if query else path), secrets)[:PATH_KEPT]
 
 
 class Recorder:

@@ -233,7 +233,7 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
         span: str = Query("1h", alias="range"),
         start: int | None = Query(None, alias="from", ge=0, le=times.LATEST),
         end: int | None = Query(None, alias="to", ge=0, le=times.LATEST),
-        after: int | None = None,
+        after: int | None = Query(None, ge=0, le=2**62),
         by: str = Query("time", pattern="^(time|arrived)$"),
     ) -> Any:
         first, last = bounds(span, start, end)
@@ -289,7 +289,8 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
 
     @app.put("/page/api/nodes/{identity}/parameters")
     def set_parameter(identity: str, key: str = Body(), value: str = Body()) -> Any:
-        key = key.strip()
+        # half a surrogate pair is no text
+        key, value = (text.encode(errors="replace").decode() for text in (key.strip(), value))
         if not 0 < len(key) <= PARAMETER_KEY:
             raise HTTPException(400, f"A parameter's name has 1 to {PARAMETER_KEY} characters")
         if len(value.encode()) > PARAMETER_VALUE:

@@ -13,7 +13,7 @@ import uvicorn
 
 from tagonode.cloud import lan
 from tagonode.cloud.gate import TOKEN_HEADERS
-from tagonode.cloud.listening import PLAIN, listen
+from tagonode.cloud.listening import PLAIN, Timely, listen
 from tagonode.cloud.page.guard import Guard
 from tagonode.cloud.page.live import Live
 from tagonode.cloud.page.overview import Overview
@@ -83,7 +83,7 @@ class PageServer:
     def start(self) -> None:
         """Serve it; it is reachable when this returns."""
         app = Guard(create_page(self._cloud, self), self._names, self.key)
-        config = uvicorn.Config(app, http="h11", timeout_keep_alive=30, **PLAIN)
+        config = uvicorn.Config(app, http=Timely, timeout_keep_alive=30, **PLAIN)
         self._server = _Server(config)
         self._server.ready = threading.Event()
         self._thread = threading.Thread(
