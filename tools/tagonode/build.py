@@ -202,7 +202,9 @@ def compile_all(modules: dict[str, Path]) -> dict[str, bytes]:
 
 
 def _wanted(board: str, drivers: Iterable[str]) -> list[str]:
-    return ["agent.app", "agent.assemble", f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
+    # those of the radio's side are imported inside a function, so that a start without it does not load them
+    radio = ("agent.link", "agent.uplink", "session.client", "session.resolver")
+    return ["agent.app", "agent.assemble", *radio, f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
 
 
 def firmware_files(
