@@ -26,9 +26,10 @@ from tagonode.virtual.board import interpreter
 
 TAGONODE = Path(sys.executable).parent / "tagonode"
 NODE = test_own_drivers.NODE.replace("mine", "bme280")
-FILTERED = NODE + "[sensors.channels.temperature]\nfilters = [{ median = 5 }]\n"
+LOCAL = "[remote]\nevery = 0\n" + NODE
+FILTERED = LOCAL + "[sensors.channels.temperature]\nfilters = [{ median = 5 }]\n"
 DERIVED = NODE + '[[derived]]\nformula = "dew_point"\n'
-DARK = "[led]\non = false\n" + NODE
+DARK = "[led]\non = false\n" + LOCAL
 SUPPLY = NODE + '[[sensors]]\ndriver = "battery"\nbus = "vsys"\n'
 
 
@@ -123,9 +124,14 @@ def test_the_release_is_in_the_past():
     "text, there, not_there",
     [
         (
-            NODE,
+            LOCAL,
             {"agent.light", "drivers.bme280", "drivers.bmp280"},
-            {"agent.pipeline", "agent.derived", "drivers.sht4x"},
+            {"agent.pipeline", "agent.derived", "drivers.sht4x", "agent.remote", "agent.overlay", "agent.changes"},
+        ),
+        (
+            NODE,
+            {"agent.remote", "agent.overlay", "agent.changes", "agent.trial", "agent.pipeline", "agent.health"},
+            {"agent.derived", "agent.totals"},
         ),
         (FILTERED, {"agent.pipeline"}, {"agent.derived"}),
         (DERIVED, {"agent.pipeline", "agent.derived"}, set()),
@@ -139,7 +145,7 @@ def test_the_release_is_in_the_past():
         ),
         (NODE.replace("pico_w", "esp32c3"), {"boards.esp32c3", "boards._esp32"}, {"boards.pico_w", "boards._rp2"}),
     ],
-    ids=["plain", "filters", "derived", "dark", "board", "supply", "passing", "esp32c3"],
+    ids=["plain", "remote", "filters", "derived", "dark", "board", "supply", "passing", "esp32c3"],
 )
 def test_exactly_what_the_config_needs(node, ca, text, there, not_there):
     names = dict(build.make(node(text), ca).modules)

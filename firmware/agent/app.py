@@ -10,7 +10,7 @@ from agent import forget
 from agent.supervisor import Supervisor
 from spool import SpoolError
 
-_ROOTS = "/roots"
+_ROOTS = ("/roots", "/remote")
 _WATCHDOG_MS = const(30000)
 _STATE_MS = const(100)
 _QUIET_MS = const(10000)
@@ -20,10 +20,17 @@ _COUNTERS = ("sampled", "acknowledged", "queued", "quarantined", "dropped", "dam
 
 
 def roots():
-    """The trusted root certificates on this board, one DER file each, as bytes."""
-    for name in sorted(os.listdir(_ROOTS)):
-        with open(_ROOTS + "/" + name, "rb") as file:
-            yield file.read()
+    """The trusted root certificates on this board, one DER file each, as bytes: the deployment's, those of remote
+    settings."""
+    for folder in _ROOTS:
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        for name in names:
+            if name[-4:] == ".der":
+                with open(folder + "/" + name, "rb") as file:
+                    yield file.read()
 
 
 class Node:
@@ -40,6 +47,7 @@ class Node:
         self.spool = spool
         self.cause = cause
         self.link = self.resolver = self.uplink = self.sampler = self.house = self.events = self.session = None
+        self.remote = None
         self.status = {
             "verdict": "", "error": "", "warning": "", "requests": 0, "handshakes": 0, "resent": 0, "done": False
         }  # fmt: skip
@@ -158,6 +166,8 @@ class Node:
         """Start the tasks that keep link and time, and show how it is."""
         house.start("link", self.link.run)
         house.start("clock", self._keep_time)
+        if self.remote and self.remote.trial:
+            house.start("trial", self.remote.watch)
         if self._light:
             house.start("light", self._shine)
 

@@ -96,6 +96,20 @@ def load_events(config: dict, node):
     node.uplink.flush.set()
 
 
+def load_remote(config: dict, node):
+    """What takes remote settings."""
+    if not config["remote.every"]:
+        return
+    from agent.remote import Remote
+
+    stage = config.get("remote.stage", "")
+    remote = node.remote = Remote(node, config["remote.every"], config["upload.every"], stage)
+    node.uplink.errands.append(remote.errand)
+    node.uplink.until_errand = remote.until_due
+    if stage:
+        node.uplink.flush.set()  # there is something to confirm, or to tell
+
+
 def reach(config: dict, board, journal, clock, notes) -> tuple:
     """(link, resolver, session, buffer): of the way to TagoIO what needs large pieces of the heap."""
     from agent.link import Link
@@ -129,6 +143,7 @@ def join(node, config: dict, link, resolver, session, buffer) -> None:
     node.attach(link, resolver, uplink, session)
     if config["health.every"]:
         load_events(config, node)
+    load_remote(config, node)
 
 
 def assemble() -> Node:
@@ -163,6 +178,7 @@ def assemble() -> Node:
         link, resolver, session, buffer = parts
         safe = SafeNode(config, board, journal, clock, link, session, resolver, buffer, cause, crashes)
         load_events(config, safe)
+        load_remote(config, safe)
         safe.events.add("event", about)
         safe.events.add("event", safe.said)
         return safe

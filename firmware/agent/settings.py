@@ -14,10 +14,12 @@ is nested; the builder writes them and Settings hands them on as they are.
 """
 
 import json
+import os
 from binascii import crc32
 
 from micropython import const
 
+from agent import forget
 from agent.log import Secret
 
 SECONDS = const(0)
@@ -68,6 +70,8 @@ TABLE = (
     ("log.keep", INT, 8, 0, 100),
     # how often the node reports how it is itself, and what happened to it; 0: never
     ("health.every", SECONDS, 3600000, 0, 604800000),
+    # how often to look for configuration parameters at TagoIO, which change these settings; 0: never
+    ("remote.every", SECONDS, 3600000, 0, 604800000),
     # all off between samples: upload.every says how often it links
     ("duty.on", BOOL, False, None, None),
     # of a wake with the radio on, at most
@@ -77,6 +81,13 @@ TABLE = (
     ("run.samples", INT, 0, 0, 1000000000),
     ("run.time", SECONDS, 0, 0, 604800000),
 )
+
+# What a remote setting may change: sections, and single keys. All of it comes into force on trial.
+REMOTE = (
+    "sample", "health", "log", "led", "duty", "remote", "clock.every",
+    "upload.every", "upload.samples", "upload.body", "upload.patience", "upload.window",
+    "queue.commit_samples", "queue.commit_every",
+)  # fmt: skip
 
 
 def problem(row: tuple, value):
@@ -117,6 +128,21 @@ def unseal(text: str) -> dict:
     return values
 
 
+def _apply_remote(values, log):
+    try:
+        os.stat("/remote")  # where agent.parameters keeps what was changed
+    except OSError:
+        return
+    from agent import overlay
+
+    try:
+        overlay.apply(values, log)
+    except (OSError, ValueError, MemoryError) as error:
+        log.warning("settings", "remote: " + (str(error) or repr(error)))
+    forget("overlay")
+    forget("parameters")
+
+
 def load(log, files: tuple = FILES) -> dict:
     """The board's settings, defaults filled in, values out of range replaced by their defaults and logged.
 
@@ -146,6 +172,8 @@ def load(log, files: tuple = FILES) -> dict:
         if wrong:
             log.warning("settings", key + " " + wrong + ": using " + str(row[2]))
             values[key] = row[2]
+    if values["remote.every"]:
+        _apply_remote(values, log)
     values["tagoio.token"] = Secret(values.get("tagoio.token", ""))
     values["wifi.networks"] = [(ssid, Secret(key)) for ssid, key in values.get("wifi.networks", ())]
     return values

@@ -21,6 +21,7 @@ from tagoio import verdicts
 BUFFER = const(4096)  # bytes of a body's piece: what one TLS record takes on esp32 and rp2
 _PATH = "/data"
 _SPREAD = const(12)  # doublings of a wait at most
+_SELDOM_MS = const(86400000)
 _ANSWERED = const(4)  # points of doubt, after which it is asked more slowly
 
 
@@ -31,13 +32,15 @@ class Uplink:
     answers are kept in.
 
     `errands`: coroutine functions errand(pulse, uplink), done after each turn, for what is no reading (agent.events).
-    They ask by `exchange`, and find the answer in `response`. short_of_memory(): told of each attempt that had too
-    little; changed(): of each that is over.
+    They ask by `exchange`, and find the answer in `response`; until_errand(): milliseconds after which they are to be
+    done all the same. `buffer` is theirs between requests. short_of_memory(): told of each attempt that had too little;
+    changed(): of each that is over.
     """
 
     def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
         self.flush = asyncio.Event()
         self.errands = []
+        self.until_errand = lambda: _SELDOM_MS
         self.failures = {}  # how many attempts since boot ended in which verdict, the accepted ones left out
         self.short_of_memory = lambda: None
         self.changed = lambda: None
@@ -56,6 +59,7 @@ class Uplink:
             self._host += ":" + str(port)
         self._prefix = settings["tagoio.prefix"]
         self._token = settings["tagoio.token"]
+        self.buffer = buffer
         self._batch = Batch(spool, clock, buffer, settings["upload.body"], log)
         self.response = http1.Response(buffer)
         self._doubt = None  # points, while nobody knows whether the last batch arrived
@@ -73,9 +77,12 @@ class Uplink:
         """Send for ever: on the grid of upload.every, at once when `flush` is set."""
         self.begin(pulse)
         while True:
-            await pulse.wait(self.flush, self.until_due())
-            self.flush.clear()
-            await self.turn(pulse)
+            due, errand = self.until_due(), self.until_errand()
+            if await pulse.wait(self.flush, min(due, errand)) or due <= errand:
+                self.flush.clear()
+                await self.turn(pulse)
+            else:
+                await self.do_errands(pulse)
 
     def begin(self, pulse) -> None:
         """Before the first turn of a task."""
@@ -100,6 +107,10 @@ class Uplink:
             if longest and wait > longest:
                 break
             await pulse.sleep(wait)
+        await self.do_errands(pulse)
+
+    async def do_errands(self, pulse) -> None:
+        """The second part of a turn."""
         if self.errands:
             if not self._link.up.is_set() or not self._clock.synced.is_set():
                 self.flush.set()  # what is taken until then has waited long enough
@@ -215,10 +226,11 @@ class Uplink:
 
     # ---- how
 
-    async def exchange(self, pulse, method: str, path: str, body=None, size: int = None):
+    async def exchange(self, pulse, method: str, path: str, body=None, size: int = None, response=None):
         """One request and the verdict on its answer, (verdict, detail, hint) as tagoio.verdicts has them.
 
-        body: an iterable of pieces of JSON, `size` bytes in all; None: no body. To be asked by this task alone.
+        body: an iterable of pieces of JSON, `size` bytes in all; None: no body. response: an http1.Response in the
+        place of the uplink's own. To be asked by this task alone.
         """
         session = self._session
         if self._joins != self._link.joins:
@@ -226,7 +238,7 @@ class Uplink:
             self._joins = self._link.joins
             session.close()
         pulse.beat()
-        response = self.response
+        response = response or self.response
         token = self._token.reveal()
         headers = [("Device-Token", token)]
         if body is not None:

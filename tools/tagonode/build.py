@@ -79,12 +79,15 @@ ON_DEMAND: dict[str, Callable[[dict[str, Any]], bool]] = {
     "agent.health": lambda settings: bool(settings["health.every"]),
     "agent.events": lambda settings: bool(settings["health.every"]),
     "agent.light": lambda settings: settings["led.on"],
+    "agent.remote": lambda settings: bool(settings["remote.every"]),
     "boards._rp2_vsys": lambda settings: any(sensor["bus"] == "vsys" for sensor in settings["sensors"]),
     "boards._wifi": lambda settings: (
         settings["wifi.power_save"] != "auto"
         or any(settings[f"wifi.{name}"] for name in ("country", "hostname", "address"))
     ),
 }
+# what a remote setting may call for: on the board of every node that takes them
+REMOTELY = ("agent.overlay", "agent.pipeline", "agent.health", "agent.events", "agent.light")
 # imported like others, and dropped when they have done their work
 _PASSING = ("agent.assemble", "agent.settings")
 
@@ -207,6 +210,12 @@ def _wanted(board: str, drivers: Iterable[str]) -> list[str]:
     return ["agent.app", "agent.assemble", *radio, f"boards.{board}", *(f"drivers.{name}" for name in drivers)]
 
 
+def _left_out(settings: dict[str, Any]) -> list[str]:
+    if settings["remote.every"]:
+        return [name for name, needed in ON_DEMAND.items() if name not in REMOTELY and not needed(settings)]
+    return [*REMOTELY[:1], *(name for name, needed in ON_DEMAND.items() if not needed(settings))]
+
+
 def firmware_files(
     board: str,
     drivers: Iterable[str],
@@ -217,7 +226,7 @@ def firmware_files(
 
     settings: those of the board, which leave out what they do not need; without them, all is there.
     """
-    without = [name for name, needed in ON_DEMAND.items() if settings is not None and not needed(settings)]
+    without = [] if settings is None else _left_out(settings)
     files = compile_all(modules_for(_wanted(board, drivers), own_drivers, without))
     for name in ("boot.py", "main.py"):
         files[f"/{name}"] = (places.FIRMWARE / name).read_bytes()

@@ -37,7 +37,7 @@ WEAR = {32: (0.041, 0.068, 0.0, 0.00076), 256: (0.0904, 0.18, 0.0045, 0.00053)}
 ENDURANCE = 100_000
 BLOCK = 4096
 # Flash that firmware, drivers, roots and settings of a node take, littlefs's blocks counted.
-FIRMWARE_BYTES = 360_448
+FIRMWARE_BYTES = 393_216
 
 # A sample in the queue: its number, time and CRC, which of its readings are no integers (lib/spool/FORMAT.md); such a
 # reading, as boards measure it, in single precision; and a slot's bytes for samples.
@@ -81,7 +81,8 @@ class Reading:
 @dataclass(frozen=True)
 class Load:
     """What a node does: its readings, seconds between uploads, samples that bring one forward (0: none), bytes of a
-    body at most, bytes of the queue, samples of a commit and seconds after which there is one (0: not by time)."""
+    body at most, bytes of the queue, samples of a commit and seconds after which there is one (0: not by time), seconds
+    between looks for parameters (0: none)."""
 
     readings: tuple[Reading, ...]
     upload_s: float
@@ -90,6 +91,7 @@ class Load:
     queue_bytes: int
     commit_samples: int
     commit_s: float
+    look_s: float = 0.0
 
     @property
     def sample_s(self) -> float:
@@ -165,6 +167,7 @@ def load_of(settings: dict[str, Any]) -> Load:
         settings["queue.bytes"],
         settings["queue.commit_samples"],
         settings["queue.commit_every"] / 1000,
+        settings["remote.every"] / 1000,
     )
 
 
@@ -211,7 +214,10 @@ def estimate(load: Load, flash: Flash) -> Estimates:
     uploads = MONTH_S / upload_s
     requests = uploads * max(1, math.ceil(json_bytes / uploads / load.body_bytes))
     connections = uploads if upload_s >= IDLE_S else 0
-    wire_bytes = json_bytes * TLS_FACTOR + requests * REQUEST_BYTES + connections * CONNECTION_BYTES
+    looks = MONTH_S / max(load.look_s, sample_s if load.look_s >= load.upload_s else 0) if load.look_s else 0
+    # those that do not come with an upload have a connection of their own
+    connections += looks if IDLE_S <= load.look_s < load.upload_s else 0
+    wire_bytes = json_bytes * TLS_FACTOR + (requests + looks) * REQUEST_BYTES + connections * CONNECTION_BYTES
 
     stored = _SAMPLE_BYTES + sum(reading.stored_bytes * sample_s / reading.every_s for reading in load.readings)
     a_request = samples / requests

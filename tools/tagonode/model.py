@@ -87,6 +87,7 @@ ABOUT = {
     "duty.on": "sleep between samples, for a battery; upload.every says how often it links",
     "duty.awake": "seconds that a wake with the radio on may take: a bad day ends early",
     "duty.stay": "seconds that it stays awake after power on, within a computer's reach",
+    "remote.every": "seconds between looks at the device's parameters, which change these settings; 0: never",
     "run.samples": "stop after so many samples; 0: never",
     "run.time": "stop after so many seconds; 0: never",
 }

@@ -1,0 +1,33 @@
+"""While a change of settings is on trial: it lasts no longer than it takes to see that nothing arrives any more.
+
+Loaded for as long. The change is confirmed by agent.changes, with a POST that TagoIO took.
+"""
+
+from micropython import const
+
+from agent import parameters
+from tagoio import verdicts
+
+_LOOK_MS = const(5000)
+_PATIENCE_MS = const(900000)  # with a link, and nothing delivered
+_LONGEST_MS = const(86400000)  # with or without
+
+
+async def watch(pulse, node, remote) -> None:
+    """Until it is confirmed, remote.trial False, or undone, which starts the node again."""
+    waited = failing = 0
+    while remote.trial:
+        await pulse.sleep(_LOOK_MS)
+        waited += _LOOK_MS
+        status = node.status
+        if status["verdict"] in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
+            failing = 0
+        elif node.link.up.is_set():
+            failing += _LOOK_MS
+        if remote.trial and (failing >= _PATIENCE_MS or waited >= _LONGEST_MS):
+            why = "nothing was delivered for %d minutes" % ((failing or waited) // 60000)
+            if status["error"]:
+                why += " (" + status["error"] + ")"
+            node.log.warning("remote", "back to the settings before: " + why)
+            parameters.undo(parameters.stage(), why)
+            node.restart()
