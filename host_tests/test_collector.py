@@ -1,9 +1,7 @@
 """The collector of device tests tells the truth: what is wrong fails, on both runtimes, and says where."""
 
-import os
 import re
 import subprocess
-import sys
 import textwrap
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -182,14 +180,8 @@ Outcomes = dict[str, tuple[str, str]]
 def run_pytest(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess, Outcomes]:
     """Run pytest with the collector in `folder`; gives {item name: (outcome, all its text)} besides."""
     report = folder / "report.xml"
-    ran = commands.run(
-        *(sys.executable, "-m", "pytest", "-p", "harness.collector", "-p", "no:hypothesispytest"),
-        *("--rootdir", folder, "--junitxml", report, "-o", "junit_logging=all", "-q"),
-        *arguments,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(HOST_TESTS), "PYTEST_ADDOPTS": "", "PYTEST_XDIST_WORKER": ""},
-        timeout=120,
-    )
+    options = ("-p", "harness.collector", "--junitxml", report, "-o", "junit_logging=all", "-q", *arguments)
+    ran = commands.run_pytest(folder, *options)
     outcomes = {}
     for case in ET.parse(report).iter("testcase") if report.exists() else ():
         found = [child for child in case if child.tag in ("failure", "error", "skipped")]
@@ -350,11 +342,6 @@ def test_another_interpreter_can_be_chosen(tmp_path):
     other = tmp_path / "other"
     other.write_text("#!/bin/sh\necho another interpreter\nexit 7\n")
     other.chmod(0o755)
-    ran = commands.run(
-        *(sys.executable, "-m", "pytest", "-p", "harness.collector", "--rootdir", tmp_path, "-q"),
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(HOST_TESTS), "MICROPYTHON": str(other)},
-        timeout=60,
-    )
+    ran = commands.run_pytest(tmp_path, "-p", "harness.collector", "-q", MICROPYTHON=str(other))
     assert "MicroPython ended with exit status 7" in ran.stdout
     assert "another interpreter" in ran.stdout

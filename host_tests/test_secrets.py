@@ -1,8 +1,6 @@
 """A secret in any output of the suite makes the run fail: shown by suites that leak on purpose."""
 
-import os
 import re
-import sys
 import textwrap
 import uuid
 from pathlib import Path
@@ -168,13 +166,7 @@ def run_leaky(folder: Path, host: str, device: str, *arguments: str):
         (folder / "test_host.py").write_text(host.format(TOKEN=TOKEN, KEY=KEY))
     if device:
         (folder / "device" / "test_device.py").write_text(device.format(TOKEN=TOKEN))
-    return commands.run(
-        *(sys.executable, "-m", "pytest", "-p", "harness.collector", "-p", "harness.secrets"),
-        *("-p", "no:hypothesispytest", "-p", "no:cacheprovider", "--rootdir", folder, "-ra", *arguments),
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(HOST_TESTS), "PYTEST_ADDOPTS": "", "PYTEST_XDIST_WORKER": ""},
-        timeout=120,
-    )
+    return commands.run_pytest(folder, "-p", "harness.collector", "-p", "harness.secrets", "-ra", *arguments)
 
 
 def leaks_named(said: str) -> set[tuple[str, str, str]]:

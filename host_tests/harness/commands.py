@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .forked import Forker
+from .places import HOST_TESTS
 
 _forker = Forker("commands")
 _one_at_a_time = threading.Lock()
@@ -33,6 +34,27 @@ def run(*command: object, **options: Any) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)
     show(done.stdout, done.stderr)
     return done
+
+
+def run_pytest(folder: Path, *options: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A run of pytest of its own with these options on the tests in `folder`, on whose path is what is in host_tests.
+
+    schemathesis, whose plugin would take 2 s to load, is left out, and bytecode of the device's modules is kept for
+    the next.
+    """
+    return run(
+        *(sys.executable, "-m", "pytest", "-p", "no:schemathesis", "-p", "no:hypothesispytest", "--rootdir", folder),
+        *("-o", f"cache_dir={folder.parent / 'pytest-cache'}", *options),
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(HOST_TESTS),
+            "PYTEST_ADDOPTS": "",
+            "PYTEST_XDIST_WORKER": "",
+            **environment,
+        },
+        timeout=120,
+    )
 
 
 def _forked(argv: list[str], options: dict[str, Any]) -> subprocess.CompletedProcess[str]:
