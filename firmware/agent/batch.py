@@ -2,16 +2,16 @@
 
 A batch is always the oldest part of the queue: samples that fit in a body or, while a reading that the server refuses
 is looked for, fewer and fewer of them, in the end some readings of one sample. Nothing leaves the queue before a
-server took it, or refused it alone while it took others.
+server took it, or refused it alone while it took others. What follows from a refusal is agent.refusal's.
 """
 
 from micropython import const
 
+from agent import forget
 from spool import SpoolError
-from tagoio import records, verdicts
+from tagoio import records
 
 _TRIES = const(4)  # the queue passes over what it could not read three times
-_ALIKE = const(20)  # characters by which two messages are held for the same: numbers and names come later
 
 
 class Batch:
@@ -76,9 +76,7 @@ class Batch:
                         self.readings = len(sample.values) - sample.values.count(None)
             except records.RecordError as error:
                 if size == records.EMPTY:
-                    for index in range(len(sample.values)):
-                        if error.channel in (None, index):
-                            self._quarantine(sample.sequence, index, str(error))
+                    self._refusals().poison(self, sample, error)
                     await pulse.sleep(0)
                     continue
             self.size = size
@@ -141,18 +139,6 @@ class Batch:
                 self._most_samples = self._most_readings = 1
         return True
 
-    def question(self):
-        """(variable, group, time) of the last reading of the batch, by which it can be asked for; None when it is not
-        in the queue any more."""
-        found = None
-        for sample in self._samples(self.last):
-            for index in range(len(sample.values)):
-                if sample.values[index] is not None:
-                    found = sample.channels[index][0], sample.sequence, sample.time
-        if found is None:
-            return None
-        return records.clean_variable(found[0]), records.group(self._spool.tag, found[1]), found[2]
-
     # ---- what became of it
 
     def returned(self) -> None:
@@ -166,29 +152,14 @@ class Batch:
         self._accepts = True
         self._again = None
         self._refusal = ""
-        if not self._set_aside():
-            return False
-        if not self._most_readings:
-            self._firmly(self._spool.ack, self.last)
-            if self._suspect_samples > self.samples:
-                self._suspect_samples -= self.samples
-                self._most_samples = self._suspect_samples // 2 or 1
-            else:
-                self._search_ended()
-            return True
-        for sample in self._samples(self.last):
-            sent = [index for index in range(len(sample.values)) if sample.values[index] is not None]
-            for index in sent:
-                self._firmly(self._spool.settle, self.last, index)
-            self._suspect_readings -= len(sent)
-            break
-        if self._piecemeal:
-            if self._spool.in_flight is None:
-                self._search_ended()
-            return True
-        self._spool.begin(0)
-        if self._suspect_readings > 0:
-            self._most_readings = self._suspect_readings // 2 or 1
+        if self._aside or self._most_readings:
+            settled = self._refusals().settled(self)
+            if settled is not None:
+                return settled
+        self._firmly(self._spool.ack, self.last)
+        if self._suspect_samples > self.samples:
+            self._suspect_samples -= self.samples
+            self._most_samples = self._suspect_samples // 2 or 1
         else:
             self._search_ended()
         return True
@@ -196,73 +167,17 @@ class Batch:
     def refused(self, verdict: str, reason: str) -> str:
         """The server refuses it: the next batch is a part of it. Returns the verdict that all this comes to."""
         self.returned()
-        alike = reason[:_ALIKE]
-        if self._refusal[:_ALIKE] == alike:
-            return verdicts.DEVICE_REFUSES
-        self._refusal = ""
-        if not self._most_samples and not self._aside and not self._rest:
-            self._accepts = False
-        if self.samples > 1:
-            if verdict == verdicts.TOO_LARGE:
-                self._body_max = self.size // 2
-            else:
-                self._suspect_samples = self.samples
-                self._most_samples = self.samples // 2
-            return verdict
-        self._most_samples = 1
-        if self.readings > 1:
-            self._suspect_readings = self.readings
-            self._most_readings = self.readings // 2
-            return verdict
-        # it is alone
-        for sample in self._samples(self.last):
-            for index in range(len(sample.values)):
-                if sample.values[index] is not None:
-                    return self._alone(sample.sequence, index, reason)
-        return verdict
+        return self._refusals().refused(self, verdict, reason)
 
-    def _alone(self, sequence, index, reason):
-        if self._again != (sequence, index):
-            # a server in trouble refuses anything for a while: once more, after a pause
-            self._again = sequence, index
-            self._most_readings = 1
-            return verdicts.REJECTED
-        alike = reason[:_ALIKE]
-        self._again = None
-        self._search_ended()
-        others = []
-        for other in self._aside:
-            if other[2][:_ALIKE] != alike:
-                self._accepts = True  # not the same again and again: these readings are at fault
-            elif other[0] != sequence and other[0] not in others:
-                others.append(other[0])
-        if len(others) >= 2 and not self._accepts:
-            # it says the same of everything: nothing is wrong with the readings
-            self._aside.clear()
-            self._refusal = reason
-            return verdicts.DEVICE_REFUSES
-        self._aside.append((sequence, index, reason))
-        if self._accepts:
-            self._set_aside()
-        self._rest = sequence
-        return verdicts.REJECTED
+    def _refusals(self):
+        from agent import refusal
+
+        forget("refusal")
+        return refusal
 
     def _search_ended(self):
         self._most_samples = self._most_readings = self._suspect_samples = self._suspect_readings = self._rest = 0
         self._piecemeal = False
-
-    def _set_aside(self):
-        while self._aside:
-            if not self._quarantine(*self._aside[0]):
-                return False
-            self._aside.pop(0)
-        return True
-
-    def _quarantine(self, sequence, index, reason):
-        if not self._firmly(self._spool.quarantine, sequence, index, reason):
-            return False
-        self._log.warning("uplink", "set aside a reading of sample %d: %s" % (sequence, reason))
-        return True
 
     def _firmly(self, settle, *what):
         for _ in range(_TRIES):

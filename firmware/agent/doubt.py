@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from tagoio import verdicts
+from tagoio import records, verdicts
 from tagoio.question import found, question
 
 _ENDS = const(8)  # points after which no further question is worth its wait
@@ -17,7 +17,7 @@ async def ask(uplink, batch, points: int, pulse) -> tuple:
     points: of doubt so far. Returns (points, None once there is nothing more to ask; whether it is sent again without
     word; verdict, detail, hint as tagoio.verdicts has them). ACCEPTED: it had arrived, and has to be settled.
     """
-    wanted = batch.question()
+    wanted = _wanted(batch)
     if wanted is None:
         batch.returned()
         return None, False, verdicts.AMBIGUOUS, "the queue has dropped what was asked for", None
@@ -43,3 +43,16 @@ async def ask(uplink, batch, points: int, pulse) -> tuple:
         text = "no word whether %s arrived (%s): sending it again" % (group, detail)
         return None, True, verdicts.AMBIGUOUS, text, None
     return None, False, verdicts.AMBIGUOUS, group + " did not arrive: sending it again", None
+
+
+def _wanted(batch):
+    """(variable, group, time) of the last reading of the batch, by which it can be asked for; None when it is not
+    in the queue any more."""
+    found = None
+    for sample in batch._samples(batch.last):
+        for index in range(len(sample.values)):
+            if sample.values[index] is not None:
+                found = sample.channels[index][0], sample.sequence, sample.time
+    if found is None:
+        return None
+    return records.clean_variable(found[0]), records.group(batch._spool.tag, found[1]), found[2]

@@ -53,7 +53,7 @@ MUTATIONS: list[Mutation] = [
     ("body limit passed over", "batch", "size + more > self._body_max or ", ""),
     ("a large sample blocks", "batch", "if size > records.EMPTY and (", "if ("),
     ("poison blocks the queue", "batch", "except records.RecordError as error:", "except ZeroDivisionError as error:"),
-    ("poison takes its neighbours along", "batch", "if error.channel in (None, index):", "if True:"),
+    ("poison takes its neighbours along", "refusal", "if error.channel in (None, index):", "if True:"),
     (
         "a short body is ended",
         "batch",
@@ -91,27 +91,27 @@ MUTATIONS: list[Mutation] = [
         "        if False:\n            path",
     ),
     ("the warning is lost", "uplink", 'status["warning"] = detail', "pass"),
-    ("a batch is not halved", "batch", "self._body_max = self.size // 2", "pass"),
+    ("a batch is not halved", "refusal", "batch._body_max = batch.size // 2", "pass"),
     ("the search for an offender does not narrow", "batch", "self._suspect_samples -= self.samples", "pass"),
     ("the search begins anew each time", "batch", "self._suspect_samples > self.samples", "False"),
-    ("all of a sample is set aside", "batch", "if self.readings > 1:", "if False:"),
-    ("the first of a sample is settled as all", "batch", "if not self._most_readings:", "if True:"),
+    ("all of a sample is set aside", "refusal", "if batch.readings > 1:", "if False:"),
+    ("the first of a sample is settled as all", "refusal", "if not batch._most_readings:", "if True:"),
     (
         "an offender alone in the world is condemned",
-        "batch",
-        "if self._accepts:\n            self._set_aside()",
-        "if True:\n            self._set_aside()",
+        "refusal",
+        "if batch._accepts:\n        _set_aside(batch)",
+        "if True:\n        _set_aside(batch)",
     ),
-    ("a device that takes nothing loses two readings", "batch", "self._aside.clear()", "self._set_aside()"),
-    ("a device that takes nothing is searched each time", "batch", "self._refusal = reason", "pass"),
-    ("the third offender of one sample is a refusing device", "batch", "other[0] != sequence and ", ""),
-    ("any three messages are a refusing device", "batch", "if other[2][:_ALIKE] != alike:", "if False:"),
+    ("a device that takes nothing loses two readings", "refusal", "batch._aside.clear()", "_set_aside(batch)"),
+    ("a device that takes nothing is searched each time", "refusal", "batch._refusal = reason", "pass"),
+    ("the third offender of one sample is a refusing device", "refusal", "other[0] != sequence and ", ""),
+    ("any three messages are a refusing device", "refusal", "if other[2][:_ALIKE] != alike:", "if False:"),
     ("a sample in flight is taken for whole after a restart", "batch", "self._piecemeal = True", "pass"),
     (
         "what arrived stays in flight",
-        "batch",
-        "        self._spool.begin(0)\n        if self._suspect",
-        "        if self._suspect",
+        "refusal",
+        "    batch._spool.begin(0)\n    if batch._suspect",
+        "    if batch._suspect",
     ),
     (
         "what did not arrive stays in flight",
@@ -495,7 +495,7 @@ def place(file: str) -> str:
 def tests_of(file: str) -> list[str]:
     if file in BOARDS:
         return ["device/test_boards.py"]
-    names = ("uplink", "uplink_tls", "batch") if file in ("uplink", "batch", "doubt") else (file,)
+    names = ("uplink", "uplink_tls", "batch") if file in ("uplink", "batch", "doubt", "refusal") else (file,)
     names = ("link",) if file in ("scan", "notes", "joining") else names
     names = ("clock",) if file == "timing" else names
     names = ("events",) if file in ("diary", "mail") else names
