@@ -28,7 +28,8 @@ _TIME_EVERY_MS = const(3600000)  # where the clock that goes on in sleep is a po
 _SLACK_MS = const(600000)
 _MOST_RATE = const(50000)  # ppm: no clock is so wrong
 _NOTED_RATE = const(500)
-_BASE_MS = const(600000)  # of a measurement of it
+_BASE_MS = const(300000)  # of a measurement of it
+_FIRST_MS = const(600000)
 _LONGEST_LEAD_MS = const(10000)
 _GOOD_WAKES = const(10)  # in a row: whatever crashed before is over
 _SLOW_SENSOR_MS = const(60000)
@@ -51,14 +52,14 @@ def pause(failed: int, every_ms: int) -> int:
     return min(every_ms << min(failed - 1, 12), max(every_ms, _SELDOM_MS))
 
 
-def learn(rate: int, wrong_ms: int, elapsed_ms: int) -> int:
-    """How slow the clock that goes on in sleep is, in ppm, when it was `wrong_ms` behind after `elapsed_ms` in which
-    `rate` was taken into account."""
-    if elapsed_ms < _BASE_MS:
+def learn(rate: int, wrong_ms: int, slept_ms: int) -> int:
+    """How slow the clock that goes on in sleep is, in ppm, when it was `wrong_ms` behind after so much sleep, in which
+    `rate`, 0 before the first time, was taken into account."""
+    if slept_ms < _BASE_MS:
         return rate
-    more = wrong_ms * 1000000 // elapsed_ms
+    more = wrong_ms * 1000000 // slept_ms
     rate += more // 2 if rate else more
-    return rate if abs(rate) <= _MOST_RATE else 0
+    return (rate or 1) if abs(rate) <= _MOST_RATE else 0
 
 
 def pack(kept: dict) -> bytes:
@@ -94,6 +95,7 @@ def resume(clock, board, kept: dict) -> None:
     state, clock._offset, clock._at = kept["clock"]
     slept = board.rtc_ms() - kept["rtc"]
     clock.mono()
+    kept["slept"] += slept
     clock._mono = kept["mono"] + slept + slept * kept["rate"] // 1000000
     clock._set_rtc = board.set_rtc
     if state == SYNCED:
@@ -128,11 +130,12 @@ class DutyNode(Node):
         self._failed = 0  # wakes in a row that have not delivered everything
         self._urgent = False
         self._asked = None  # when the time was asked for
-        self._at = None  # when it was told
+        self._slept = 0  # since it was told
         self._rate = 0  # how slow the clock is that goes on in sleep, ppm
         self._lead = 0  # ms from the end of a sleep until this node is ready
         self._woken = None  # when this sleep was to end
         self._point = 0  # for which it was
+        self._looked = None  # when remote settings are due
         self._told = []  # [what crashed, when]
         self._health = self._pipeline = None
         if self._memory:
@@ -147,7 +150,8 @@ class DutyNode(Node):
         sampler.longest = _SLOW_SENSOR_MS
         if not kept:
             return
-        self._held, self._next, self._failed, self._urgent, self._asked, self._at, self._rate, self._lead = kept["duty"]
+        self._held, self._next, self._failed, self._urgent, self._asked, self._rate = kept["duty"]
+        self._lead, self._looked, self._slept = kept["lead"], kept["looked"], kept["slept"]
         self.spool.boot, self._first, self.wakes, self.heard, self.restarts = kept["node"]
         self.status["requests"], self.status["handshakes"], self.status["resent"] = kept["sent"]
         self.status["error"] = kept["error"]
@@ -174,9 +178,10 @@ class DutyNode(Node):
             "rate": self._rate,
             "cause": self.cause,
             "clock": [clock.state, clock._offset, clock._at],
-            "duty": [
-                self._held, self._next, self._failed, self._urgent, self._asked, self._at, self._rate, self._lead
-            ],
+            "duty": [self._held, self._next, self._failed, self._urgent, self._asked, self._rate],
+            "slept": self._slept,
+            "lead": self._lead,
+            "looked": self._looked,
             "node": [self.spool.boot, self._first, self.wakes, self.heard, self.house.restarts],
             "sent": [status["requests"], status["handshakes"], status["resent"]],
             "error": status["error"][:100],
@@ -266,7 +271,8 @@ class DutyNode(Node):
                 await pulse.sleep(min(max(left, _LOOK_MS), 2 * _LOOK_MS))
             self._next = self.clock.mono() + (0 if self.spool.queued else self.uplink.until_due())
             if self.clock.state == SYNCED:
-                self._at = self._asked = self.clock._at
+                self._asked = self.clock._at
+                self._slept = 0
         finally:
             for name in ("sampler", "state", "light"):
                 house.stop(name)
@@ -281,9 +287,15 @@ class DutyNode(Node):
             forget("settings")
             parts = assemble.reach(self._config, self.board, self.log, self.clock, self._notes)
             assemble.join(self, self._config, *parts)
+        remote = self.remote
+        if remote and self._looked is not None:
+            remote._due = self._looked
+            self._looked = None
 
     def _depart(self):
         """Let go of the network."""
+        if self.remote:
+            self._looked = self.remote._due
         for name in ("uplink", "clock", "link"):
             self.house.stop(name)
         self.session.close()
@@ -300,7 +312,9 @@ class DutyNode(Node):
         clock, link, house = self.clock, self.link, self.house
         began = clock.mono()
         goal = self.spool.next_sequence
-        every_ms = min(self._clock_every_ms, _TIME_EVERY_MS) if self._memory else self._clock_every_ms
+        every_ms = self._clock_every_ms
+        if self._memory:
+            every_ms = min(every_ms, _TIME_EVERY_MS if self._rate else _FIRST_MS)
         asks = not clock.synced.is_set() or self._asked is None or began - self._asked >= every_ms
         known = clock.state == SYNCED
         # by what is known now: what it is worth shows when a server says what is right
@@ -308,6 +322,7 @@ class DutyNode(Node):
         done = asyncio.Event()
 
         async def turn(pulse):
+            await pulse.wait(clock.synced)  # even when there is nothing to send yet
             self.uplink.begin(pulse)
             await self.uplink.turn(pulse, _PATIENCE_MS)
             done.set()
@@ -321,7 +336,6 @@ class DutyNode(Node):
             house.start("uplink", turn)
             while not await pulse.wait(done, _LOOK_MS):
                 if clock.mono() - began >= self._awake_ms or link.rounds != rounds:
-                    self.log.warning("duty", "sleeps again with %d samples to send" % self.spool.samples_queued)
                     break
             end = clock.mono() + _TIME_MS
             while asks and link.up.is_set() and clock._at == at and clock.mono() < end:
@@ -334,19 +348,22 @@ class DutyNode(Node):
             self._depart()
         mono = clock.mono()
         if clock._at != at:
-            if known and self._memory and self._at is not None:
+            if known and self._memory:
                 wrong = clock._offset - before - (clock._at - at) * drift // 10000000
-                self._rate = learn(self._rate, wrong, clock._at - self._at)
+                self._rate = learn(self._rate, wrong, self._slept)
                 if abs(self._rate - self._notes.get("sleep_rate", 0)) >= _NOTED_RATE:
                     self._notes.put("sleep_rate", self._rate)
-            self._at = clock._at
+            self._slept = 0
             clock._base = None if self._memory else clock._base  # a crystal that rests is not measured
         if done.is_set() and self.spool.next_sequence - self.spool.samples_queued >= goal:
             self._failed = 0
             self._next = mono + self.uplink.until_due()
         else:
             self._failed += 1
-            self._next = mono + pause(self._failed, self._sample_ms if self._urgent else self._every_ms)
+            wait = pause(self._failed, self._sample_ms if self._urgent else self._every_ms)
+            self._next = mono + wait
+            text = "sleeps again with %d samples to send; next try in %d s"
+            self.log.warning("duty", text % (self.spool.samples_queued, wait // 1000))
         self._urgent = False
 
     async def _rest(self, pulse, point):

@@ -451,7 +451,10 @@ class Ticks:
         # a millisecond late is no millisecond more
         (lambda ms: ms + 1, ["fed", ("sleeps", 6000), "fed", ("sleeps", 6000), "fed", ("sleeps", 2998), "fed"]),
         # as MicroPython 1.24 on a Pico W
-        (lambda ms: 0, ["fed", ("sleeps", 6000), ("waits", 6000)] * 2 + ["fed", ("sleeps", 3000), ("waits", 3000), "fed"]),
+        (
+            lambda ms: 0,
+            ["fed", ("sleeps", 6000), ("waits", 6000)] * 2 + ["fed", ("sleeps", 3000), ("waits", 3000), "fed"],
+        ),
     ),
     ids=["sleeps", "late", "at once"],
 )

@@ -57,6 +57,8 @@ class Hardware:
     watchdog_deadline: float | None = None
     longest_unfed_s: float = 0.0
     slept_s: float = 0.0  # altogether
+    sleep_ppm: float = 0.0  # how slow the clock is that ends a deep sleep, and that the RTC goes by meanwhile
+    start_s: float = 0.0  # from that end until the board's program starts
     interrupts: bool = True  # whether the CPU serves them
     _rtc: tuple[float, float] | None = None
     _last_feed: float = 0.0
@@ -333,8 +335,11 @@ class Hardware:
         self.chip.check_sleep(ms)
         # rp2 does not sleep while its radio has something to say
         ms = 0 if self.chip.port == "rp2" and self.radio.active else ms
-        self.slept_s += ms / 1000
-        raise BoardReset(deepsleep_ms=ms)
+        late_s = ms * self.sleep_ppm / 1e9
+        if self._rtc:
+            self._rtc = (self._rtc[0], self._rtc[1] + late_s)
+        self.slept_s += ms / 1000 + late_s
+        raise BoardReset(deepsleep_ms=round(ms + (late_s + self.start_s) * 1000))
 
     def _lightsleep(self, unit: int, payload: bytes) -> bytes:
         ms = struct.unpack("<I", payload)[0]
