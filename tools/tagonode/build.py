@@ -79,6 +79,7 @@ ON_DEMAND: dict[str, Callable[[dict[str, Any]], bool]] = {
     "agent.health": lambda settings: bool(settings["health.every"]),
     "agent.events": lambda settings: bool(settings["health.every"]),
     "agent.light": lambda settings: settings["led.on"],
+    "agent.duty": lambda settings: settings["duty.on"],
     "agent.remote": lambda settings: bool(settings["remote.every"]),
     "boards._rp2_vsys": lambda settings: any(sensor["bus"] == "vsys" for sensor in settings["sensors"]),
     "boards._wifi": lambda settings: (
@@ -87,7 +88,7 @@ ON_DEMAND: dict[str, Callable[[dict[str, Any]], bool]] = {
     ),
 }
 # what a remote setting may call for: on the board of every node that takes them
-REMOTELY = ("agent.overlay", "agent.pipeline", "agent.health", "agent.events", "agent.light")
+REMOTELY = ("agent.overlay", "agent.pipeline", "agent.health", "agent.events", "agent.light", "agent.duty")
 # imported like others, and dropped when they have done their work
 _PASSING = ("agent.assemble", "agent.settings")
 
