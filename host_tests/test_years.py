@@ -194,6 +194,23 @@ def test_country_hostname_address_and_power_saving():
 # ---- the network behind it
 
 
+@pytest.mark.parametrize("health", [0, 3600], ids=["plain", "with health"])
+def test_who_starts_a_node_sees_its_first_sample_soon(health):
+    """Not with the next of upload.every, after a start and after a reset."""
+    with VirtualNode({"upload": {"every": 300}, "health": {"every": health}}, unix=MID_2026 + 7) as node:
+        seen = []
+        for _ in range(3):
+            since, before = node.clock(), len(taken(node))
+            node.run_until(lambda: len(taken(node)) > before, 90)  # noqa: B023 - asked at once
+            seen.append(node.clock() - since)
+            node.power_cycle()
+        assert max(seen) < 60 + 15 + 5
+        node.run(hours=0.5)
+        assert node.state["requests"] <= 8  # and the others as ever
+        node.check()
+        node.figure(f"first sample at TagoIO {max(seen):.0f} s after the start, of one a minute")
+
+
 # a slice in the suite; make scenarios has all of it
 DAYS = 3 if FIGURES in os.environ else 0.5
 

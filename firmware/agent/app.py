@@ -83,7 +83,13 @@ class Node:
     def committed(self, urgent: bool) -> None:
         """A sample is on flash. urgent: it is to be sent at once, for an alarm or because the run is over."""
         self._changed.set()
-        if urgent or self._enough and self.spool.samples_queued >= self._enough:
+        # nor shall who has just started it wait for the first
+        if (
+            urgent
+            or self.spool.next_sequence == self._first + 1
+            or self._enough
+            and self.spool.samples_queued >= self._enough
+        ):
             self.uplink.flush.set()
 
     def report(self) -> None:

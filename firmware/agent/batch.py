@@ -24,7 +24,7 @@ class Batch:
         self._spool = spool
         self._clock = clock
         self._encoder = records.Encoder(spool.tag, buffer)
-        self._body_max = body_max
+        self._body_max = self._body_limit = body_max
         self._log = log
         self.size = self.last = self.samples = self.readings = 0
         # how much the next batch may hold at most, 0: no limit
@@ -156,6 +156,8 @@ class Batch:
             settled = self._refusals().settled(self)
             if settled is not None:
                 return settled
+        # a server that once took less may take more by now: twice as much after 45 batches
+        self._body_max = min(self._body_limit, self._body_max + (self._body_max >> 6))
         self._firmly(self._spool.ack, self.last)
         if self._suspect_samples > self.samples:
             self._suspect_samples -= self.samples

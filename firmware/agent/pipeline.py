@@ -9,7 +9,8 @@ check); the alarm's look; then the filters in the order in which the settings na
     ("delta", by, ms)         only what differs by so much from what was reported last, and one every `ms` all the same
 
 Derived channels (agent.derived) are made of calibrated readings and have steps of their own. A step that has nothing
-to report gives None. Texts and booleans pass unchanged.
+to report gives None; windows are asked at each of their ends, for which the sampler has a grid, with a reading or None.
+Texts and booleans pass unchanged.
 """
 
 
@@ -66,23 +67,25 @@ def _average(kept, n):
 
 
 def _window(kept, what, every_ms):
+    def end():
+        _, count, total, low, high = kept
+        kept.clear()
+        if what == "mean":
+            return total / count
+        return low if what == "min" else high if what == "max" else total
+
     def step(value, now):
         # a window ends with its last millisecond, so that a reading on the grid belongs to the one that it ends
         window = (now - 1) // every_ms
-        ended: object = None
-        if kept and window != kept[0]:
-            _, count, total, low, high = kept
-            ended = low if what == "min" else high if what == "max" else total
-            if what == "mean":
-                ended = total / count
-            kept.clear()
-        if not kept:
-            kept.extend((window, 0, 0, value, value))
-        kept[1] += 1
-        kept[2] = value if what == "last" else kept[2] + value
-        kept[3] = min(kept[3], value)
-        kept[4] = max(kept[4], value)
-        return ended
+        ended = end() if kept and window != kept[0] else None
+        if value is not None:
+            if not kept:
+                kept.extend((window, 0, 0, value, value))
+            kept[1] += 1
+            kept[2] = value if what == "last" else kept[2] + value
+            kept[3] = min(kept[3], value)
+            kept[4] = max(kept[4], value)
+        return end() if ended is None and kept and not now % every_ms else ended
 
     return step
 
@@ -102,16 +105,19 @@ FILTERS: dict = {"median": _median, "average": _average, "window": _window, "del
 
 class _Alarm:
     """above, below: limits or None; hysteresis: how far back within them a reading has to come to end the alarm.
-    state: 1 above, -1 below, 0 neither. told: what was said last, None when that was lost."""
+    state: 1 above, -1 below, 0 neither. told: what was said last, None after a start, LOST when that was lost."""
+
+    LOST = 2
 
     def __init__(self, above, below, hysteresis):
         self._above = above
         self._below = below
         self._hysteresis = hysteresis
-        self.state = self.told = 0
+        self.state = 0
+        self.told = None
 
     def look(self, value) -> bool:
-        """Whether the state is news with this reading."""
+        """Whether the state is to be told with this reading."""
         was = self.state
         back = self._hysteresis
         if self._above is not None and value > self._above - (back if was > 0 else 0):
@@ -146,7 +152,10 @@ class Pipeline:
         self._first_derived = len(rows) - len(derived)
         self._kept: list = []  # what each filter has in mind
         self._out = set()  # indexes of channels whose reading is out of range
-        self._steps = []  # (calibration or None, alarm or None, index of its state, filters)
+        self.windows = set()  # how long they last, in milliseconds
+        # (calibration or None, alarm or None, index of its state, filters as (function, whether it is a window),
+        # whether one of them sums up)
+        self._steps = []
         for row in rows:
             steps = row[3] if len(row) > 3 else {}
             calibration = alarm = None
@@ -159,14 +168,19 @@ class Pipeline:
                 place = len(self.channels)
                 self.channels.append((row[0] + "_alarm", "", 0))
             filters = []
-            for each in steps.get("filters", ()):
+            sums = False
+            for name, *options in steps.get("filters", ()):
                 self._kept.append([])
-                filters.append(FILTERS[each[0]](self._kept[-1], *each[1:]))
-            self._steps.append((calibration, alarm, place, filters))
+                filters.append((FILTERS[name](self._kept[-1], *options), name == "window"))
+                if name == "window":
+                    self.windows.add(options[1])
+                    sums = sums or options[0] == "sum"
+            self._steps.append((calibration, alarm, place, filters, sums))
         self.urgent = False  # an alarm began or ended with the last values
 
     def run(self, values: list, now: int) -> None:
-        """Turn what the sensors gave into what is queued, in place. now: milliseconds, of the clock if it is known."""
+        """Turn what the sensors gave into what is queued, in place. now: milliseconds, of the clock if it is known; a
+        multiple of what windows last at their ends."""
         self.urgent = False
         first = self._first_derived
         for index in range(first, len(values)):
@@ -176,24 +190,24 @@ class Pipeline:
                 values[index] = self._derive(self._derived[index - first], values)
             self._calibrate(index, values)
         for index in range(len(self._steps)):
-            if _is_number(values[index]):
+            if values[index] is None or _is_number(values[index]):
                 values[index] = self._filter(index, values[index], now, values)
 
     def lost(self, values: list) -> None:
         """These were not stored: alarms among them are told again with their next readings."""
-        for _, alarm, place, _ in self._steps:
+        for _, alarm, place, _, _ in self._steps:
             if alarm and values[place] is not None:
-                alarm.told = None
+                alarm.told = alarm.LOST
 
     def memory(self) -> list:
         """What filters and alarms have in mind, as JSON takes it."""
-        return [self._kept, [[alarm.state, alarm.told] for _, alarm, _, _ in self._steps if alarm]]
+        return [self._kept, [[row[1].state, row[1].told] for row in self._steps if row[1]]]
 
     def recall(self, memory: list) -> None:
         """Have in mind what `memory` gave, for the same rows."""
         for kept, before in zip(self._kept, memory[0]):
             kept[:] = before
-        alarms = [alarm for _, alarm, _, _ in self._steps if alarm]
+        alarms = [row[1] for row in self._steps if row[1]]
         for alarm, before in zip(alarms, memory[1]):
             alarm.state, alarm.told = before
 
@@ -228,17 +242,19 @@ class Pipeline:
             return None  # outside of what the formula is made for
 
     def _filter(self, index, value, now, values):
-        _, alarm, place, filters = self._steps[index]
-        changed = alarm is not None and alarm.look(value)
+        _, alarm, place, filters, sums = self._steps[index]
         reported = value
-        for step in filters:
-            reported = step(reported, now)
-            if reported is None or reported - reported != 0:  # a sum beyond all numbers
-                reported = None
-                break
-        if changed:
-            self.urgent = True
-            values[place] = alarm.state
-            if reported is None:
-                return value  # an alarm comes with the reading that raised it
+        for step, is_window in filters:
+            if reported is not None or is_window:
+                reported = step(reported, now)
+                if reported is not None and reported - reported != 0:  # a sum beyond all numbers
+                    reported = None
+        if alarm and value is not None:
+            quiet = alarm.told is None  # the first after a start: TagoIO may have another state from before
+            if alarm.look(value):
+                values[place] = alarm.state
+                if alarm.state or not quiet:
+                    self.urgent = True
+                    if reported is None and not sums:
+                        return value  # an alarm comes with the reading that raised it; a sum has it in it
         return reported

@@ -63,8 +63,8 @@ class Sampler:
     samples and time_ms end the run after so many samples, or so much time, 0 for never. `over` is set at that end;
     committed(urgent) is called after every sample. pipeline: what readings pass through (agent.pipeline), or None.
 
-    `grids`: one an interval, [interval, the point before, the next point], in milliseconds since boot. longest: how many
-    ms of conversion a pass waits for.
+    `grids`: one an interval, [interval, the point before, the next point], in milliseconds since boot. longest: how
+    many ms of conversion a pass waits for.
     """
 
     longest = _LONGEST_CONVERSION_MS
@@ -76,7 +76,10 @@ class Sampler:
         self._spool = spool
         self._clock = clock
         self._pipeline = pipeline
-        self.grids = [[every, None, 0] for every in {sensor.every_ms or every_ms for sensor in sensors}]
+        intervals = {sensor.every_ms or every_ms for sensor in sensors}
+        if pipeline:
+            intervals |= pipeline.windows
+        self.grids = [[every, None, 0] for every in intervals]
         self._default_ms = every_ms
         self.left = samples  # 0: as many as there are
         self._end = clock.mono() + time_ms if time_ms else 0
@@ -119,12 +122,14 @@ class Sampler:
         self._committed(True)
 
     def next(self) -> int:
-        """Milliseconds since boot of the next point of a grid that is still ahead: whole multiples of the interval in
-        time of day once that is known, so that a fleet samples at the same moments."""
+        """Milliseconds since boot of the next point of a grid: whole multiples of the interval in time of day once that
+        is known, so that a fleet samples at the same moments."""
         mono = self._clock.mono()
         now = self._clock.now()
         for grid in self.grids:
-            every, last, _ = grid
+            every, last, due = grid
+            if due != last and 0 < due <= mono:
+                continue  # it passed while others were measured: late is better than never
             due = mono + every - (mono if now is None else now) % every
             # a clock that was set back or forth between two points must not put two samples into one interval
             if last is not None and due - last < every // 2:
@@ -164,13 +169,13 @@ class Sampler:
                 self._take(sensor, sensor.read())
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed(sensor, error)
-        some = values.count(None) < len(values)
-        if self._pipeline and some:
-            # not the time it is now: windows and heartbeats go by the grid, not by how long conversions take
+        if self._pipeline:
+            # not the time it is now: windows and heartbeats go by the grid, not by how long conversions take, or by a
+            # millisecond of the clock's
             now = self._clock.stamp(point)
-            self._pipeline.run(values, point if now is None else now)
-            some = values.count(None) < len(values)
-        return some
+            every = due[0]
+            self._pipeline.run(values, ((point if now is None else now) + every // 2) // every * every)
+        return values.count(None) < len(values)
 
     def _take(self, sensor, readings):
         at = 0
@@ -206,6 +211,12 @@ class Sampler:
             sensor.problem = text
 
     def _commit(self, mono):
+        values = self._values
+        for index in range(len(values)):
+            value = values[index]
+            # what is sent is printed with so many decimals: more would cost flash alone
+            if isinstance(value, float) and -1e9 < value < 1e9:
+                values[index] = round(value, self._channels[index][2])
         try:
             self._spool.append(self._values, self._clock.stamp(mono), mono)
         except (SpoolError, ValueError) as error:

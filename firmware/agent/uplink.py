@@ -78,7 +78,11 @@ class Uplink:
         self.begin(pulse)
         while True:
             due, errand = self.until_due(), self.until_errand()
-            if await pulse.wait(self.flush, min(due, errand)) or due <= errand:
+            flushed = await pulse.wait(self.flush, min(due, errand))
+            if flushed and not self._status["verdict"]:
+                # the first of a start: soon, for somebody may wait for it, and not with all that have started, too
+                await pulse.sleep(self._jitter(min(self._every_ms, self._window_ms // 4)))
+            if flushed or due <= errand:
                 self.flush.clear()
                 await self.turn(pulse)
             else:

@@ -229,6 +229,23 @@ async def test_too_large_is_halved_and_the_size_remembered(tmp, most):
     assert set(rig.waits) <= {2000}
 
 
+@HUGE
+async def test_a_server_that_takes_more_again_gets_more_again(tmp):
+    """Slowly: one that does not is not asked in vain with every second request."""
+    sizes = []
+
+    def trouble(n, method, records):
+        sizes.append(len(records or ()))
+        return (413, "too large") if len(sizes) == 1 else None
+
+    rig = Rig(tmp, Tago(trouble), samples=120, body=600)
+    await rig.run()
+    assert rig.spool.counters.acknowledged == 240
+    whole = sizes[0]
+    assert max(sizes[1:12]) <= whole * 2 // 3  # not at once
+    assert max(sizes[12:]) == whole
+
+
 @ROOMY
 async def test_a_reading_that_is_too_large_alone_is_set_aside(tmp):
     tago = Tago(refusing("poison", status=413, text="Payload Too Large"))

@@ -106,6 +106,22 @@ def test_those_who_were_turned_away_at_one_moment_come_back_at_many():
 
 
 @ROOMY
+def test_those_who_start_at_one_moment_send_their_first_sample_at_many():
+    """Soon, for somebody may wait for it: after a power cut of the whole valley, too."""
+    herd = Herd(ids_of("esp32"), 300000, WINDOW, verdict="")
+    herd.flush()
+    herd.spend(WINDOW)
+    moments = [at - BUILD_MS for at, _, _ in herd.met]
+    assert len(moments) == NODES and max(moments) < WINDOW // 4
+    assert crowd(histogram(moments, WINDOW // 4)) < CROWD
+    herd.spend(240000)
+    herd.flush()
+    assert [at for at, _, _ in herd.met[NODES:]] == []
+    herd.spend(0)
+    assert len(herd.met) == 2 * NODES and len({at for at, _, _ in herd.met[NODES:]}) == 1  # as ever from then on
+
+
+@ROOMY
 def test_after_an_outage_they_come_back_one_by_one():
     herd = Herd(ids_of("esp32"), WINDOW)
     herd.down = True

@@ -73,7 +73,7 @@ def test_what_is_beyond_all_numbers_is_none_and_said_once(steps, value):
 def test_sums_beyond_all_numbers_are_none_and_pass():
     assert Rig({"filters": [["average", 2]]}).feed(1.7e308, 1.7e308, 1.0, 3.0) == [1.7e308, None, 0.85e308, 2.0]
     rig = Rig({"filters": [["window", "sum", 120000]]})
-    assert rig.feed(1.7e308, 1.7e308, 1.0, 3.0, 0) == [None, None, None, None, 4.0]
+    assert rig.feed(1.7e308, 1.7e308, 1.0, 3.0, 0) == [None, None, None, 4.0, None]
 
 
 @pytest.mark.parametrize("celsius", (-300.0, -275.0, -273.15, -1000.0, 1e300))
@@ -109,19 +109,19 @@ FILTERED = (
         "each window ends with the reading on its end",
         [["window", "last", 180000]],
         (1, 2, 3, 4, 5, 6, 7),
-        [None, None, None, 3, None, None, 6],
+        [None, None, 3, None, None, 6, None],
     ),
-    ("window min", [["window", "min", 180000]], (3, 1, 2, 9, 8, 7, 0), [None, None, None, 1, None, None, 7]),
-    ("window max", [["window", "max", 180000]], (3, 1, 2, 9, 8, 7, 0), [None, None, None, 3, None, None, 9]),
-    ("window mean", [["window", "mean", 180000]], (3, 1, 2, 9, 8, 7, 0), [None, None, None, 2, None, None, 8]),
-    ("window sum", [["window", "sum", 180000]], (3, 1, 2, 9, 8, 7, 0), [None, None, None, 6, None, None, 24]),
+    ("window min", [["window", "min", 180000]], (3, 1, 2, 9, 8, 7, 0), [None, None, 1, None, None, 7, None]),
+    ("window max", [["window", "max", 180000]], (3, 1, 2, 9, 8, 7, 0), [None, None, 3, None, None, 9, None]),
+    ("window mean", [["window", "mean", 180000]], (3, 1, 2, 9, 8, 7, 0), [None, None, 2, None, None, 8, None]),
+    ("window sum", [["window", "sum", 180000]], (3, 1, 2, 9, 8, 7, 0), [None, None, 6, None, None, 24, None]),
     ("in order: average, then delta", [["average", 2], ["delta", 3, 9999999]], (0, 2, 4), [0, None, 3]),
     ("in order: delta, then average", [["delta", 3, 9999999], ["average", 2]], (0, 2, 4), [0, None, 2]),
     (
         "in order: window, then average",
         [["window", "sum", 120000], ["average", 2]],
         (1, 2, 3, 4, 5, 6, 7),
-        [None, None, 3, None, 5, None, 9],
+        [None, 3, None, 5, None, 9, None],
     ),
 )
 
@@ -135,10 +135,26 @@ def test_a_filter_sees_calibrated_readings():
     assert Rig({"scale": 10, "filters": [["delta", 5, 9999999]]}).feed(1, 1.4, 1.5) == [10, None, 15]
 
 
-def test_a_window_that_nothing_ends_in_is_passed_over():
+def test_a_window_ends_without_a_reading_too():
     rig = Rig({"filters": [["window", "mean", 180000]]})
-    assert rig.feed(1, 2, 3) == [None, None, None]
-    assert rig.feed(None, None, None, None, 9) == [None, None, None, None, 2]
+    assert rig.feed(1, 2, None) == [None, None, 1.5]
+    assert rig.feed(None, None, None, None, 9) == [None] * 5
+    assert rig.feed(None, None) == [9, None]
+    assert rig.pipeline.windows == {180000}
+
+
+def test_a_window_whose_end_nobody_came_to_ends_with_the_next_that_comes():
+    """Also when that is the end of another one, which is not lost then."""
+    for late, value, out in ((1, None, [9, None]), (1, 7, [9, None]), (180, 7, [9, 7]), (180, None, [9, None])):
+        rig = Rig({"filters": [["window", "max", 180000]]})
+        assert rig.feed(9) == [None]
+        rig.now = 180000
+        assert rig.feed(value, None, every=late * 1000) == out, (late, value)
+
+
+def test_a_window_before_an_average_passes_nothing_on_while_it_lasts():
+    rig = Rig({"filters": [["median", 3], ["window", "sum", 120000], ["average", 2]]})
+    assert rig.feed(1, None, 5, None) == [None, 1, None, 2]
 
 
 def test_a_clock_that_is_set_back_does_not_silence_a_heartbeat():
@@ -179,11 +195,11 @@ def test_an_alarm_that_flaps_is_told_at_each_change_and_hysteresis_ends_that():
     for hysteresis, changes in ((0, 19), (0.1, 19), (0.3, 1)):
         rig = Rig({"alarm": [30, None, hysteresis]})
         urgent = 0
-        for value in readings:
-            values = [value, None]
+        for i in range(len(readings)):
+            values = [readings[i], None]
             rig.pipeline.run(values, 0)
             urgent += rig.pipeline.urgent
-            assert (values[1] is not None) == rig.pipeline.urgent
+            assert (values[1] is not None) == (rig.pipeline.urgent or i == 0)
         assert urgent == changes, hysteresis
 
 
@@ -217,11 +233,30 @@ ALARM = (
 def test_an_alarm_with_hysteresis():
     rig = Rig({"alarm": [30, 0, 1]})
     assert rig.pipeline.channels == [("temperature", "°C", 2), ("temperature_alarm", "", 0)]
+    first = True
     for value, state, news in ALARM:
         values = [value, None]
         rig.pipeline.run(values, 0)
-        assert values == [value, state if news else None]
+        assert values == [value, state if news or first else None]
         assert rig.pipeline.urgent == news
+        first = False
+
+
+@pytest.mark.parametrize("filters", ([], [["window", "mean", 600000]]), ids=("plain", "window"))
+@pytest.mark.parametrize("value, state", ((20, 0), (31, 1), (-1, -1)))
+def test_the_first_reading_after_a_start_tells_the_state(filters, value, state):
+    """For TagoIO may have another one from before. That all is well is not urgent."""
+    rig = Rig({"alarm": [30, 0, 0], "filters": filters})
+    values = [None, None]
+    rig.pipeline.run(values, 60000)
+    assert values == [None, None]
+    values = [value, None]
+    rig.pipeline.run(values, 120000)
+    assert values == [value if state or not filters else None, state]
+    assert rig.pipeline.urgent == bool(state)
+    values = [value, None]
+    rig.pipeline.run(values, 180000)
+    assert values[1] is None and not rig.pipeline.urgent
 
 
 def test_an_alarm_that_was_lost_is_told_again_and_no_other():
@@ -236,7 +271,7 @@ def test_an_alarm_that_was_lost_is_told_again_and_no_other():
     # 28 ends it no more than if its beginning had been told at once
     nothing = (None, None, False)
     assert told == [
-        (None, 1, True),
+        (0, 1, True),
         (1, None, True),
         (1, None, True),
         nothing,
@@ -254,12 +289,30 @@ def test_an_alarm_on_one_side(limits):
         values = [value, None]
         rig.pipeline.run(values, 0)
         states.append(values[1])
-    assert states == ([None, 1, 0, None, None] if limits[0] else [None, None, None, -1, 0])
+    assert states == ([0, 1, 0, None, None] if limits[0] else [0, None, None, -1, 0])
 
 
 def test_an_alarm_comes_with_the_reading_that_raised_it():
     rig = Rig({"alarm": [30, None, 1], "filters": [["window", "mean", 600000]]})
     assert rig.feed(20, 35, 36, 20) == [None, 35, None, 20]
+
+
+def test_a_sum_is_sent_once_whatever_alarm_its_readings_raise():
+    rig = Rig({"alarm": [30, None, 1], "filters": [["window", "sum", 180000]]})
+    told = []
+    for value in (20, 35, 10, 40, 41, 42):
+        rig.now += 60000
+        values = [value, None]
+        rig.pipeline.run(values, rig.now)
+        told.append((values, rig.pipeline.urgent))
+    assert told == [
+        ([None, 0], False),
+        ([None, 1], True),
+        ([65, 0], True),
+        ([None, 1], True),
+        ([None, None], False),
+        ([123, None], False),
+    ]
 
 
 def test_two_channels_keep_apart():

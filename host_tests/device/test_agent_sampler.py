@@ -256,6 +256,21 @@ async def test_what_may_be_a_reading_stays_as_it_is():
     assert rig.sampler.errors == 0
 
 
+async def test_what_is_stored_has_the_decimals_that_are_sent():
+    """More of them cost flash: a float of its decimals is stored in two or three bytes, any other in nine."""
+    given = (21.43751, -0.004, 1013.255001, 1.7e308, True, "21.43751", 20000000001.126)
+    rig = Rig(Chip(given), channels=(7,), samples=1)
+    await rig.run()
+    assert rig.spool.samples[0][0] == [21.44, -0.0, 1013.26, 1.7e308, True, "21.43751", 20000000001.126]
+
+
+async def test_rounding_comes_after_what_the_pipeline_does():
+    rows = [["v0_0", "", 0, {"scale": 100}], ["v0_1", "", 1]]
+    rig = Rig(Chip((0.12345, 0.06)), channels=(2,), samples=1, pipeline=lambda log: Pipeline(rows, [], log))
+    await rig.run()
+    assert rig.spool.samples[0][0] == [12, 0.1]
+
+
 async def test_a_conversion_is_timed_from_the_end_of_its_start():
     seen = []
     worlds = []
@@ -416,7 +431,7 @@ async def test_what_the_pipeline_holds_back_is_no_sample():
     rig = Rig(Chip(*readings), samples=4, every=1000, pipeline=lambda log: Pipeline(rows, [], log))
     await rig.run()
     assert [(values, mono) for values, _, mono in rig.spool.samples] == [
-        ([1, None], 1000),
+        ([1, 0], 1000),
         ([2, None], 3000),
         ([9, 1], 5000),
         ([3, 0], 7000),
@@ -439,7 +454,7 @@ async def test_an_alarm_that_could_not_be_stored_is_told_until_it_is(error):
     rig = Rig(*chips, samples=6, every=1000, spool=Full(), pipeline=lambda log: Pipeline(rows, [], log))
     await rig.run()
     assert [(values, mono) for values, _, mono in rig.spool.samples] == [
-        ([1, 9, None, 1], 1000),
+        ([1, 9, 0, 1], 1000),
         ([None, 9, None, None], 2000),
         ([9, 9, 1, None], 5000),
         ([None, 9, None, None], 6000),
@@ -465,12 +480,54 @@ async def test_filters_go_by_the_point_of_the_grid(wait, late):
     seen = [(values, (time + 500) // 1000 - BUILD_S) for values, time, _ in rig.spool.samples]
     assert seen == [
         ([None, 5], 1),
-        ([6, None], 4),
+        ([6, None], 3),
         ([None, 5], 5),
-        ([15, None], 7),
-        ([None, 5], 9),
-        ([24, None], 10),
+        ([15, None], 6),
+        ([24, 5], 9),
+        ([33, None], 12),
     ]
+
+
+@pytest.mark.parametrize("by", (-2, -1, 1, 400))
+async def test_a_clock_that_is_set_a_little_in_the_meantime_moves_no_reading_to_another_window(by):
+    def at_sleep(rig):
+        if len(moved) < 40:
+            moved.append(by)
+            rig.set_time(rig.clock.now() + (by if len(moved) % 2 else -by))
+
+    moved = []
+    rows = [["v0_0", "", 2, {"filters": [["window", "sum", 3000]]}]]
+    rig = Rig(Chip((1,)), samples=8, every=1000, pipeline=lambda log: Pipeline(rows, [], log), at_sleep=at_sleep)
+    rig.set_time(BUILD_S * 1000)
+    await rig.run()
+    assert rig.column(0) == [3] * 8
+
+
+async def test_a_window_ends_on_its_end_whatever_its_sensor_does():
+    """It has a grid of its own, whose points neither a failed sensor nor another interval takes from it."""
+    rows = [["v0_0", "", 2, {"filters": [["window", "max", 10000]]}]]
+    chip = Chip((1,), (2,), (3,), OSError(5), OSError(5), (4,), OSError(5))
+    rig = Rig(chip, samples=3, every=4000, pipeline=lambda log: Pipeline(rows, [], log))
+    rig.set_time(BUILD_S * 1000)
+    await rig.run()
+    # read at 4 and 8; 12; 24
+    assert [(values, time - BUILD_S * 1000) for values, time, _ in rig.spool.samples] == [
+        ([2], 10000),
+        ([3], 20000),
+        ([4], 30000),
+    ]
+
+
+@heap("384K")
+async def test_a_point_that_passes_while_a_slow_sensor_is_read_is_late_and_not_lost():
+    """Intervals that are no multiples of each other come close to each other's points."""
+    rig = Rig(Chip((1,), wait_ms=5000), Chip((2,)), every=60000, own=(0, 59000), samples=125)
+    await rig.run()
+    monos = [mono for values, _, mono in rig.spool.samples if values[1] is not None]
+    assert [mono // 59000 for mono in monos] == list(range(1, len(monos) + 1))
+    assert max([mono % 59000 for mono in monos]) <= 5000
+    monos = [mono for values, _, mono in rig.spool.samples if values[0] is not None]
+    assert monos == [60000 * (i + 1) for i in range(len(monos))]
 
 
 @heap("384K")

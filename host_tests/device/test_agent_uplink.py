@@ -111,6 +111,22 @@ async def test_a_herd_that_was_turned_away_comes_back_spread_over_a_minute(tmp, 
     assert most - 3000 < max(waits) <= most
 
 
+@pytest.mark.parametrize("every, most", ((300000, 15000), (4000, 4000), (0, 0)))
+@ROOMY
+async def test_the_first_of_a_start_is_sent_within_a_moment(tmp, every, most):
+    """Of random length, and of a second at most where it is sent every second."""
+    waits = []
+    for _ in range(12):
+        rig = Rig(tmp, Scripted(None), samples=1, every=every, first=True)
+        await rig.run()
+        assert rig.status["verdict"] == "accepted" and len(rig.waits) == bool(most)
+        waits.extend(rig.waits)
+    assert not most or max(waits) < most and max(waits) - min(waits) > most // 3
+    rig = Rig(tmp, Scripted(None), samples=1, every=every)
+    await rig.run()
+    assert rig.waits == []
+
+
 async def test_waits_for_the_link_then_for_the_time(tmp):
     rig = Rig(tmp, Scripted(None))
     rig.link.up.clear()
