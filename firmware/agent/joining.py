@@ -1,4 +1,4 @@
-"""How Wi-Fi is joined: which network comes next, and how it is tried. Loaded while nothing is joined, and forgotten then:
+"""How Wi-Fi is joined: which network comes next, and how it is tried. Loaded while nothing is joined, forgotten then:
 nothing that outlives it may be defined here, for a function keeps its whole module alive.
 
 Joining decides what comes next, and does nothing; the rest does it, and decides nothing.

@@ -1,4 +1,4 @@
-"""Wi-Fi while it is up: hold it, notice when it goes, leave it for a better one. How to come there is agent.joining's."""
+"""Wi-Fi while it is up: notice when it goes, leave it for a better one. How it is joined is agent.joining's."""
 
 import asyncio
 
@@ -15,7 +15,8 @@ class Link:
     notes: an agent.notes.Notes. settle(wlan): switches the radio on as the settings want it.
 
     `up` is set while joined; `joins` counts: connections made before the last of them are dead. `problem`: why it is
-    not joined; `rounds` counts those in which none of the networks was. busy(): whether somebody uses the connection right now; reset(): starts the board again.
+    not joined; `rounds` counts those in which none of the networks was. busy(): whether somebody uses the connection
+    right now; reset(): starts the board again.
     """
 
     def __init__(self, board, networks, log, mono, notes=None, settle=None):

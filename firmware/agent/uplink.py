@@ -10,9 +10,8 @@ from binascii import crc32
 
 from micropython import const
 
-from agent import forget
-
 import http1
+from agent import forget
 from agent.batch import Batch
 from session.client import SessionError
 from spool import SpoolError
