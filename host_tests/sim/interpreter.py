@@ -115,8 +115,9 @@ class Interpreter:
             return modules[name.partition(".")[0]]
         if hasattr(module, "__path__"):
             for each in fromlist:
-                if each != "*" and not hasattr(module, each):
-                    self._load(f"{name}.{each}")
+                submodule = f"{name}.{each}"
+                if each != "*" and (not hasattr(module, each) or submodule in self.modules):
+                    self._load(submodule)
         return module
 
     def _load(self, name: str) -> Any:

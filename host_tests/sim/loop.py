@@ -242,6 +242,7 @@ class Loop:
         self.inject: Callable[[Task], BaseException | None] | None = None
         self.current: Any = None
         self.main: Any = None
+        self.idle: Callable[[Loop, Task], bool] | None = None
         self.steps = 0
         self._said = said
         self._heap: list[tuple[int, int, Task]] = []
@@ -303,6 +304,8 @@ class Loop:
                     continue
             task = heappop(heap)[2]
             task.seq = 0
+            if task is main and self.idle is not None and self.idle(self, main):
+                continue
             if task.finished:
                 continue
             self.current = task

@@ -44,6 +44,7 @@ class Hardware:
         self.free = 96 * 1024
         self.fed = 0
         self.longest_unfed = 0
+        self.watchdog_ms = 0
         self._booted = 0
         self._first_ticks = 0
 
@@ -64,6 +65,19 @@ class Hardware:
         """Unix time, as the board's clock has it."""
         return self.rtc_s + (self.time.now - self.rtc_at) / 1000
 
+    def ticks_ms(self) -> int:
+        return (self.time.now - self._booted + self._first_ticks) & _MASK
+
+    @staticmethod
+    def ticks_add(ticks: int, delta: int) -> int:
+        if not -_HALF < delta < _HALF:
+            raise OverflowError("ticks interval overflow")
+        return (ticks + delta) & _MASK
+
+    @staticmethod
+    def ticks_diff(a: int, b: int) -> int:
+        return ((a - b + _HALF) & _MASK) - _HALF
+
     # ---- modules
 
     def modules(self, board_name: str) -> dict[str, Any]:
@@ -82,23 +96,15 @@ class Hardware:
         time = self.time
         import time as host
 
-        def ticks_ms() -> int:
-            return (time.now - self._booted + self._first_ticks) & _MASK
-
-        def ticks_add(ticks: int, delta: int) -> int:
-            if not -_HALF < delta < _HALF:
-                raise OverflowError("ticks interval overflow")
-            return (ticks + delta) & _MASK
-
         return SimpleNamespace(
             gmtime=lambda s: host.gmtime(s)[:8],  # boards count from 1970 (rp2); _port reckons with both
             sleep=lambda s: time.spend(int(s * 1000)),
             sleep_ms=lambda ms: time.spend(max(ms, 0)),
             sleep_us=lambda us: None,
-            ticks_add=ticks_add,
-            ticks_diff=lambda a, b: ((a - b + _HALF) & _MASK) - _HALF,
-            ticks_ms=ticks_ms,
-            ticks_us=lambda: ticks_ms() * 1000 & _MASK,
+            ticks_add=self.ticks_add,
+            ticks_diff=self.ticks_diff,
+            ticks_ms=self.ticks_ms,
+            ticks_us=lambda: self.ticks_ms() * 1000 & _MASK,
         )
 
     def _random(self) -> SimpleNamespace:
@@ -186,7 +192,7 @@ class Hardware:
             def __init__(self, id: int = 0, timeout: int = 5000):
                 if hardware.port == "rp2" and timeout > 8388:
                     raise ValueError("timeout exceeds 8388")
-                self.timeout = timeout
+                self.timeout = hardware.watchdog_ms = timeout
                 hardware.fed = hardware.time.now
                 self.feed()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import flash, machine, net, radio, tagoio
 from .faults import calms
+from .idle import KNOWS, Idle
 from .interpreter import REPOSITORY, Interpreter, Overlay
 from .loop import Ended, Loop, Time
 from .spec import DAY_MS, Spec
@@ -84,11 +85,12 @@ _CRC = _crc_table()
 
 class World:
     """spec: which node; faults: what is done to it, see faults.py; overlay: bugs seeded in the agent; say: takes each
-    line of the story, None when nobody listens. happened: how many faults of each kind."""
+    line of the story, None when nobody listens. fast: passes over what is idle, see idle.py.
+    happened: how many faults of each kind."""
 
     ROOTS = ROOTS
 
-    def __init__(self, spec: Spec, faults: Any = (), overlay: Overlay = (), say: Callable[[str], None] | None = None):
+    def __init__(self, spec: Spec, faults: Any = (), overlay: Overlay = (), say: Callable[[str], None] | None = None, fast: bool = True):
         self.spec = spec
         self.faults = list(faults)
         self.time = Time()
@@ -117,6 +119,8 @@ class World:
         )
         self.radio.changed = self.net.link_changed
         self.watch = Watch(self)
+        if fast and not any(row[0] in KNOWS for row in overlay):
+            self.loop.idle = Idle(self)
         day = 86400.0
         self.certificate = net.Certificate(HOST, ROOTS[0], self.start_s - 30 * day, self.start_s + 4000 * day)
         self.server = tagoio.Server(TOKEN, self.unix, self.draw("server"), self.watch, self.certificate)

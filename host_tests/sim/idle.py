@@ -1,0 +1,84 @@
+"""Nothing happens for minutes but that the supervisor looks, every second, and the link, every two: this passes over it.
+
+Only where a look could not have come out differently: no other task and nothing in the world is due, no promise lapses,
+one network is joined and stays so. What the looks would have left behind (their number, the watchdog fed, the link's
+promise) is put down. A test plays seeds with and without it and finds the same lines on the console, and never is it
+used with a bug seeded in the modules that it knows.
+"""
+
+from heapq import heappop, heappush
+from typing import Any
+
+from .loop import NEVER, Loop, Task
+
+KNOWS = ("agent.supervisor", "agent.link")
+_LOOK_MS = 1000
+_HOLD_MS = 2000
+_LEAST_MS = 3000
+
+
+class Idle:
+    def __init__(self, world: Any):
+        self._world = world
+
+    def __call__(self, loop: Loop, main: Task) -> bool:
+        """The supervisor's task is due now. True when its looks up to the next thing that happens are passed over."""
+        world = self._world
+        node = world.watch.node
+        house = node.house if node is not None else None
+        if house is None or house._short or loop.inject is not None:
+            return False
+        heap, time = loop._heap, loop.time
+        now = time.now
+        other = _first(heap)
+        link = None
+        if other is not None and len(node.link._networks) == 1 and not world.radio.sick and world.radio.up:
+            link = _holding(other[2])
+            if link is not None:
+                heappop(heap)
+        following = _first(heap) if link is not None else other
+        until = min(following[0] if following else NEVER, time._events[0][0] if time._events else NEVER)
+        looks = (until - now - 1) // _LOOK_MS
+        end = now + looks * _LOOK_MS
+        if until - now < _LEAST_MS or not self._kept(house, link, end - now):
+            if link is not None:
+                heappush(heap, other)
+            return False
+        if link is not None:
+            when = other[0]
+            rounds = (end - when) // _HOLD_MS + 1 if end >= when else 0
+            heappush(heap, (when + rounds * _HOLD_MS, other[1], other[2]))
+            link.due = world.hardware.ticks_add(link.due, rounds * _HOLD_MS)
+        house._looks += looks
+        world.hardware.fed = end - _LOOK_MS
+        if time.bite != NEVER:
+            time.bite = end - _LOOK_MS + world.hardware.watchdog_ms
+        loop.push(main, end)
+        return True
+
+    def _kept(self, house: Any, link: Any, ms: int) -> bool:
+        """Whether every promise holds for so long."""
+        hardware = self._world.hardware
+        ticks = hardware.ticks_ms()
+        return all(pulse is link or hardware.ticks_diff(pulse.due, ticks) > ms for pulse in house._pulses)
+
+
+def _first(heap: list) -> Any:
+    while heap and heap[0][2].seq != heap[0][1]:
+        heappop(heap)
+    return heap[0] if heap else None
+
+
+def _holding(task: Task) -> Any:
+    """The pulse of the link's task, when that holds the link and sleeps."""
+    step = task.coro
+    if step.__name__ != "_keep":
+        return None
+    pulse = step.cr_frame.f_locals["pulse"]
+    if pulse.name != "link":
+        return None
+    while getattr(step, "cr_await", None) is not None:
+        if step.__name__ == "_hold":
+            return pulse if getattr(step.cr_await, "__name__", "") == "sleep" else None
+        step = step.cr_await
+    return None
