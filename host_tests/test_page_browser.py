@@ -4,6 +4,7 @@ Skipped where there is no Chromium: `make deps-browser` installs it. Screenshots
 """
 
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 SCREENSHOTS = places.REPOSITORY / "screenshots"
-PATIENCE_S = 40
+PATIENCE_S = 60
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -214,6 +215,20 @@ def test_the_fleet(browser, virtual, device, cloud):
     browser.shot("fleet")
 
 
+def set_parameter(browser, virtual):
+    """Let the virtual node sample every 0.2 s from when it has looked, by the page; once."""
+    browser.open(f"node/{virtual}/parameters")
+    if not browser.cloud.store.parameters(browser.cloud.store.device(virtual)):
+        browser.fill("Name", "sample.every")
+        browser.fill("Value", "0.2").send_keys(Keys.ENTER)
+        browser.see(".said", "sample.every is set. It waits for the node.")
+
+
+def test_a_parameter_for_the_virtual_node(browser, virtual):
+    set_parameter(browser, virtual)
+    browser.see("tr[data-key='sample.every']")
+
+
 def test_a_new_node_is_there_within_two_seconds_of_its_first_reading(browser, cloud):
     browser.open()
     browser.see("#live", "Live")
@@ -233,17 +248,27 @@ def test_what_a_node_sends_is_never_markup(browser, cloud):
     token = cloud.create_device(name)
     with Client(cloud, token) as client:
         client.post([*readings(2), {"variable": "note", "value": SCRIPT, "unit": "<b>"}])
+        client.post([{"variable": "<b>bold</b>", "value": 1, "unit": "<i>x</i>"}])
+        client.call("GET", "/info?<img%20src=x>", headers={"X-Odd": SCRIPT})
     identity = cloud.device(token).id
+    cloud.set_parameter(token, SCRIPT, '"><img src=x onerror=alert(1)>')
     browser.open()
     browser.see(f"tr[data-node='{identity}']", name)
     browser.driver.get("about:blank")
     browser.open(f"node/{identity}")
     browser.see("h1", name)
     browser.see("td", SCRIPT)
-    browser.open("requests")
-    browser.see("tbody tr", name)
+    wrong = "main img, main script, main b:not(.plain), main i:not(.lit, .swatch, .bars i), dialog img, dialog script"
+    assert not browser.driver.find_elements(By.CSS_SELECTOR, wrong)
+    browser.open(f"node/{identity}/parameters")
+    browser.see("code", SCRIPT)
+    assert not browser.driver.find_elements(By.CSS_SELECTOR, wrong)
+    browser.open(f"node/{identity}/requests")
+    browser.see("tbody tr", "/info?<img").find_element(By.CSS_SELECTOR, "button").click()
+    browser.see("dialog summary").click()
+    assert SCRIPT in browser.see("dialog").text
+    assert not browser.driver.find_elements(By.CSS_SELECTOR, wrong)
     assert "taken" not in browser.driver.title
-    assert not browser.driver.find_elements(By.CSS_SELECTOR, "main img, main script, main b")
 
 
 # -- a node ------------------------------------------------------------------------------------------------------
@@ -437,6 +462,25 @@ def test_a_device_is_disabled(browser, device):
     assert client.call("GET", "/info")[0] == 200
 
 
+def test_a_bad_certificate(chromium):
+    with LocalCloud(page=True, page_port=0) as cloud:
+        browser = Browser(chromium, cloud)
+        browser.open("settings")
+        Select(browser.see("select[name=certificate]")).select_by_visible_text("That has expired")
+        browser.button("Switch on", "section[aria-label='Bad certificate']").click()
+        browser.see(".banner", "No client has come since")
+        with Client(cloud, cloud.device_token) as client, pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+            client.get("/info")
+        browser.open().see(".banner", "Every new connection meets a certificate that has expired")
+        browser.open("settings").see(".banner", "1 client has come since. None accepted it.")
+        browser.shot("certificate")
+        browser.button("Switch off").click()
+        browser.gone(".banner")
+        with Client(cloud, cloud.device_token) as client:
+            client.get("/info")
+        browser.driver.get("about:blank")
+
+
 def test_settings(browser, cloud):
     browser.open("settings")
     assert cloud.url in browser.see("dl").text
@@ -450,6 +494,15 @@ def test_settings(browser, cloud):
     browser.see(".said", "Any number")
     assert cloud.limits.per_window == {}
     browser.shot("settings")
+
+
+def test_the_virtual_node_obeys(browser, virtual):
+    """It has fetched the parameter meanwhile, started anew with it, delivered, and said so."""
+    set_parameter(browser, virtual)
+    browser.see("tr[data-key='sample.every']", "read")
+    browser.see(".facts", "Samples every\n200 ms")
+    browser.see("#main a", "Charts").click()
+    browser.see("tr", "sample.every = 0.2: applied")
 
 
 # -- for everybody -----------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tagonode.cloud.account import add_account_routes
 from tagonode.cloud.data import add_device_routes
-from tagonode.cloud.gate import Answer, Gate, refused
+from tagonode.cloud.gate import DRAINED_BYTES, Answer, Gate, refused
 from tagonode.cloud.limits import Quotas, RateLimits
 from tagonode.cloud.rules import Refused
 from tagonode.cloud.store import Store
@@ -53,16 +53,27 @@ class Traffic:
         with self._lock:
             self.requests += 1
 
+        left = DRAINED_BYTES  # of a body that nobody has asked for yet; 0 once it has come
+
+        async def hearing() -> Any:
+            nonlocal left
+            message = await receive()
+            more = message["type"] == "http.request" and message.get("more_body", False)
+            left = max(0, left - len(message.get("body", b""))) if more else 0
+            return message
+
         async def counting(message: Any) -> None:
             if message["type"] == "http.response.start":
+                while left:  # as the cloud does: who is answered in the middle of his request takes it for a fault
+                    await hearing()
                 date = formatdate(self._clock(), usegmt=True).encode()
                 message = {**message, "headers": [(b"date", date), *message.get("headers", ())]}
                 with self._lock:
                     self.answers[message["status"]] = self.answers.get(message["status"], 0) + 1
             await send(message)
 
-        if self.intercept is None or not await self.intercept(scope, receive, counting):
-            await self._app(scope, receive, counting)
+        if self.intercept is None or not await self.intercept(scope, hearing, counting):
+            await self._app(scope, hearing, counting)
         return None
 
 

@@ -27,7 +27,7 @@ VARIABLES = 60  # of one node
 TEXTS = 100  # newest values that are no numbers
 GAP = 3.5  # times the usual distance between samples
 RECOUNT_S = 60
-HABIT_SAMPLES, HABIT_S = 40, 10  # known from so many samples, a node's habits are looked up no more often than that
+HABIT_SAMPLES, HABIT_S = 16, 5  # known from so many samples, a node's habits are looked up no more often than that
 LATE_MS = 604_800_000  # a sample that arrives later than that is not shown by its arrival
 
 # what tells the state of a node, by the names that a reading or a key of its metadata may have
