@@ -25,6 +25,11 @@ def finish():
         os.remove("/crashes")  # they were another version's: no safe mode for this one
     except OSError:
         pass
+    try:
+        for name in os.listdir("/remote"):  # remote settings were over another version's
+            os.remove("/remote/" + name)
+    except OSError:
+        pass
     os.remove("/incoming/commit")
     os.remove("/incoming")
 

@@ -140,7 +140,12 @@ class Node:
     async def _shine(self, pulse):
         from agent import light
 
-        await light.run(pulse, self.board.led, lambda: self.look(light))
+        def look():
+            if self.remote and self.clock.mono() < self.remote.identified:
+                return light.IDENTIFY
+            return self.look(light)
+
+        await light.run(pulse, self.board.led, look)
 
     async def _recover(self, pulse):
         from agent import crash

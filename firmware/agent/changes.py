@@ -7,6 +7,7 @@ start, where there is memory for it (agent.overlay).
 
 import json
 import os
+from binascii import crc32
 
 from micropython import const
 
@@ -21,7 +22,8 @@ _ENVELOPE_MAX = const(256)
 _MOST = const(60)  # rows at once: as many as a device has
 _MINUTE_MS = const(60000)
 _GOOD = (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
-_ANY = const(-1)
+_HEAD = const(400)  # bytes of a row that is read as one; of a longer one, what is looked at
+_TAIL = const(40)
 
 
 class Rows(http1.Response):
@@ -83,20 +85,28 @@ class Rows(http1.Response):
 
 
 def _parameter(row, whole):
-    """(id, key, value, sent) of a parameter; None when it is none. value: None when it did not fit."""
-    data = bytes(row)
-    if not whole:
-        data = data[: data.find(b'"value"')].rstrip(b",") + b"}"
-    found = verdicts.parse_envelope(data)
+    """(id, key, checksum of its value and what follows it, value, whether it was read) of a parameter; None when it is
+    none. value: None when it is long: no copy is made of such a one."""
+    head = bytes(row[:_HEAD])
+    place = max(head.find(b'"value"'), 0)
+    if len(row) < _HEAD:
+        found = verdicts.parse_envelope(head)
+        value = found and found.get("value")
+    else:
+        # as TagoIO writes it, what is short comes first
+        found = verdicts.parse_envelope(head[:place].rstrip(b",") + b"}")
+        value = None
+        if found:
+            found["sent"] = whole and b'"sent":true' in bytes(row[-_TAIL:])
     if found is None:
         return None
-    identity, key, value = found.get("id"), found.get("key"), found.get("value") if whole else None
-    if not isinstance(identity, str) or not isinstance(key, str) or whole and not isinstance(value, str):
+    identity, key = found.get("id"), found.get("key")
+    if not isinstance(identity, str) or not isinstance(key, str) or len(row) < _HEAD and not isinstance(value, str):
         return None
     for c in identity:
         if not ("0" <= c <= "9" or "a" <= c.lower() <= "z" or c in "-_"):
             return None  # it is to be part of a path
-    return identity, key, value, found.get("sent") is True
+    return identity, key, crc32(row[place:]) & 0x3FFFFFFF, value, found.get("sent") is True
 
 
 class Look:
@@ -197,10 +207,9 @@ class Look:
 
         def take(row, whole):
             found = _parameter(row, whole)
-            if found:
+            if found and not found[4]:
                 place = parameters.checksum(found[0])
-                checksum = _ANY if found[2] is None else parameters.checksum(found[2])
-                if not found[3] and wanted.get(place) == checksum:
+                if wanted.get(place) == found[2]:
                     wanted[place] = True
 
         if await self._ask("GET", _PATH, None, None, self._rows(take)) not in _GOOD:
@@ -236,6 +245,8 @@ class Look:
             remote.identified = now + 2 * _MINUTE_MS
         else:
             remote.maintenance = now + number * _MINUTE_MS
+            if hasattr(node, "hold"):
+                node.hold(number * _MINUTE_MS)  # one that sleeps
 
     # ---- fetched
 
@@ -255,24 +266,25 @@ class Look:
             nonlocal file, count
             found = _parameter(row, whole)
             # what sent_status means has been read both ways: the first question is without it
-            if found is None or found[3] or count == _MOST or not (whole or filtered):
+            if found is None or found[4] or count == _MOST or not (whole or filtered):
                 return
-            identity, key, value, _ = found
+            identity, key, checksum, value, _ = found
             if file is None:
                 parameters.folder(folder)
                 file = open(path, "wb")
                 parameters.write(file, header)
             count += 1
-            if value is None:
+            parameters.write(file, [checksum])
+            if not whole:
                 wrong = "is longer than %d bytes with its name" % len(row)
                 row = json.dumps({"id": identity, "key": key, "value": "", "wrong": wrong}).encode()
-            elif key == "command":
+            elif key == "command" and value:
                 reason = ""
                 try:
                     parameters.command(value)
                 except ValueError as error:
                     reason = str(error)
-                commands.append([identity, key, parameters.checksum(value), reason, value.strip()[:60]])
+                commands.append([identity, key, checksum, reason, value.strip()[:60]])
             parameters.write(file, row)
 
         verdict = None

@@ -1,7 +1,8 @@
 """The board's light says how the node is, so that whoever stands before it needs no computer.
 
 Fast blinking: no Wi-Fi. Else flashes, counted, with a pause in between: one, all is well; two, the time is not known
-yet; three, uploads fail; four, a sensor fails; five, safe mode. The trouble that hides the others comes first.
+yet; three, uploads fail; four, a sensor fails; five, safe mode; ten, somebody looks for this one. The trouble that
+hides the others comes first.
 """
 
 from micropython import const
@@ -12,6 +13,7 @@ NO_TIME = const(2)
 UPLOAD = const(3)
 SENSOR = const(4)
 SAFE = const(5)
+IDENTIFY = const(10)
 
 _BLINK_MS = const(100)
 _FLASH_MS = const(60)

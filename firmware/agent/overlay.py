@@ -14,11 +14,11 @@ from micropython import const
 from agent import parameters, settings
 
 _STARTS = const(5)  # without a delivered POST
+_WAKES = const(300)  # likewise, of a node that starts anew whenever it wakes
 _ROOTS = const(2)
 _SHOWN = const(60)  # characters of a value in a report
 _NUMBERS = ("offset", "scale", "minimum", "maximum")
 _LIMITS = ("above", "below", "hysteresis")
-_ANY = const(-1)  # in place of the checksum of a value that nobody has seen
 _UNKNOWN = "there is no such setting"
 
 
@@ -169,11 +169,14 @@ def _judge(config, values, roots, folder):
     `values`, and writes the list with what came of it to `new`."""
     path = folder + "/rows"
     accepted = False
+    checksum = 0
     for _ in (0, 1):  # what is refused for the sake of another that comes later will do the second time
         with open(folder + "/new", "wb") as file:
             for row in parameters.rows(path):
                 if isinstance(row, list):
-                    parameters.write(file, row)
+                    checksum = row[0]
+                    if len(row) > 1:
+                        parameters.write(file, row)
                     continue
                 key, text = row["key"], row["value"]
                 shown = text.strip()[:_SHOWN]
@@ -198,7 +201,6 @@ def _judge(config, values, roots, folder):
                     reason = str(error)
                     if reason == _UNKNOWN:
                         shown = ""  # who knows what it is
-                checksum = _ANY if "wrong" in row else parameters.checksum(text)
                 parameters.write(file, [row["id"], key, checksum, reason, shown])
     return accepted, roots
 
@@ -225,7 +227,7 @@ def apply(config: dict, log, folder: str = parameters.FOLDER) -> None:
     else:
         if stage[:6] == "trial.":
             starts = int(stage[6:])
-            if starts >= _STARTS:
+            if starts >= (_WAKES if config["duty.on"] else _STARTS):
                 parameters.undo(stage, "%d starts without a delivered upload" % starts, folder)
                 stage = "undone"
             elif parameters.there(folder + "/next"):

@@ -11,9 +11,9 @@ and whenever the power goes the node is before it or after it:
 There is one of them at most, but for `new`. Beside it: `values`, the settings in force over those of the deployment,
 and `next`, those on trial, both sealed as settings files are; <checksum>.der, roots that they name.
 
-A line of `rows` is a parameter as TagoIO gave it. A line of the others is [id, key, checksum of its value, why it is
-refused or "", what is shown of its value]; the first one [Unix time of the fetch, the queue's tag, 0, "", ""]. One with
-the id "" says in its fourth place why all of it was undone.
+The first line of the list is [Unix time of the fetch, the queue's tag, 0, "", ""]. In `rows`, two lines follow for each
+parameter: [checksum of its value], and it as TagoIO gave it. In the others, one: [id, key, checksum of its value, why it
+is refused or "", what is shown of its value]; with the id "" it says in its fourth place why all of it was undone.
 """
 
 import json

@@ -176,6 +176,7 @@ class Pipeline:
                     self.windows.add(options[1])
                     sums = sums or options[0] == "sum"
             self._steps.append((calibration, alarm, place, filters, sums))
+        self._off = [index for index in range(len(rows)) if rows[index][3:] and rows[index][3].get("on") is False]
         self.urgent = False  # an alarm began or ended with the last values
 
     def run(self, values: list, now: int) -> None:
@@ -189,6 +190,8 @@ class Pipeline:
             if index >= first:
                 values[index] = self._derive(self._derived[index - first], values)
             self._calibrate(index, values)
+        for index in self._off:
+            values[index] = None
         for index in range(len(self._steps)):
             if values[index] is None or _is_number(values[index]):
                 values[index] = self._filter(index, values[index], now, values)

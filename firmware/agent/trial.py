@@ -10,13 +10,19 @@ from tagoio import verdicts
 
 _LOOK_MS = const(5000)
 _PATIENCE_MS = const(900000)  # with a link, and nothing delivered
-_LONGEST_MS = const(86400000)  # with or without
+_LONGEST_MS = const(86400000)  # with or without; of a node that sleeps, too
 
 
 async def watch(pulse, node, remote) -> None:
     """Until it is confirmed, remote.trial False, or undone, which starts the node again."""
+    stage = parameters.stage()
+    try:
+        began = next(parameters.rows(parameters.FOLDER + "/" + stage))[0] * 1000
+    except (OSError, StopIteration, TypeError):
+        return  # it is over, or nothing can be read of it: its starts are counted
+    remote.watches = watch = remote.watches + 1
     waited = failing = 0
-    while remote.trial:
+    while remote.trial and watch == remote.watches:  # one that sleeps begins another with each wake
         await pulse.sleep(_LOOK_MS)
         waited += _LOOK_MS
         status = node.status
@@ -24,10 +30,13 @@ async def watch(pulse, node, remote) -> None:
             failing = 0
         elif node.link.up.is_set():
             failing += _LOOK_MS
-        if remote.trial and (failing >= _PATIENCE_MS or waited >= _LONGEST_MS):
+        now = node.clock.now()
+        if now is not None:
+            waited = max(waited, now - began)
+        if remote.trial and not node.session.busy() and (failing >= _PATIENCE_MS or waited >= _LONGEST_MS):
             why = "nothing was delivered for %d minutes" % ((failing or waited) // 60000)
             if status["error"]:
                 why += " (" + status["error"] + ")"
             node.log.warning("remote", "back to the settings before: " + why)
-            parameters.undo(parameters.stage(), why)
+            parameters.undo(stage, why)
             node.restart()
