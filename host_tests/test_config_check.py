@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import commands
-from tagonode import check, config, estimate
+from tagonode import check, config, energy, estimate, places
 from tagonode.problems import Problem
 from test_config_mistakes import BASE, MANY
 
@@ -21,6 +21,8 @@ WHAT = [
     "bytes a month",
     "flash life",
     "outage covered",
+    "energy a day",
+    "battery lasts",
 ]
 
 
@@ -153,6 +155,19 @@ NOTES = {
         + '[[derived]]\nformula = "dew_point"\nof = ["temperature", "h"]\n',
         "node.toml:22: derived[1]: dew_point comes only when all of temperature, h are read at once",
     ),
+    "no time to sleep": (
+        ("every = 60", "every = 0.05\n[duty]\non = true"),
+        "node.toml:7: sample.every: 0.05 s are too few to sleep in: from 0.1 s on it does",
+    ),
+    "no signal in sleep": (
+        '[duty]\non = true\n[[sensors]]\ndriver = "rssi"\nbus = "wifi"\n',
+        "node.toml:15: sensors[2]: rssi cannot be read while the radio is off, as it is when a node that sleeps takes its "
+        "samples: leave it out, health.every reports that of the last link",
+    ),
+    "a sleep that forgets": (
+        ('board = "pico_w"', 'board = "esp32"\nqueue.commit_samples = 10\nduty.on = true'),
+        "node.toml:2: queue.commit_samples: esp32 forgets its RAM in sleep: each sample is written at once",
+    ),
     "a short life": (
         ("every = 60", "every = 1"),
         "node.toml: queue.commit_samples: the flash lasts 292 days: write several samples at once, or take them less "
@@ -218,3 +233,35 @@ def test_what_is_no_node_toml_is_not_read(tmp_path):
     for name, words in (("pipe", "is no ordinary file: name a node.toml"), ("large", "is larger than 1 MB: name a")):
         with pytest.raises(config.ConfigError, match=words):
             config.load(tmp_path / name)
+
+
+def test_what_a_battery_gives(capsys):
+    """By hand: 23.9 h × 0.01 mA + 144 samples of 1.3 s + 24 links of 5 s."""
+    sleeps = BASE.replace("pico_w", "esp32").replace("every = 60", "every = 600")
+    sleeps += "[upload]\nevery = 3600\n[duty]\non = true\n"
+    _, found = result(sleeps, capsys)
+    estimates = found["estimates"]
+    conversion = 0.0 + energy.SUPPLIES["esp32"].wake_s
+    asleep = (86400 - 24 * 5 - 144 * conversion) * 0.010 / 3600
+    assert estimates["mah_a_day"] == pytest.approx(
+        asleep + 144 * conversion * 44 / 3600 + 24 * 5 * 100 / 3600, rel=0.05
+    )
+    assert estimates["battery_days"] == pytest.approx(2000 / estimates["mah_a_day"])
+    rows = {row["what"]: row for row in estimates["arithmetic"]}
+    assert "ESP32 datasheet" in rows["energy a day"]["how"] and "2,000 mAh" in rows["battery lasts"]["how"]
+    _, awake = result(sleeps.replace("on = true", "on = false"), capsys)
+    assert awake["estimates"]["mah_a_day"] > 100 * estimates["mah_a_day"]
+    said = {row["what"]: row["how"] for row in awake["estimates"]["arithmetic"]}["energy a day"]
+    assert f"with duty.on = true it would be {rows['energy a day']['figure']}" in said
+
+
+@pytest.mark.parametrize("board", places.boards())
+def test_every_board_has_its_currents_or_none(board, capsys):
+    text = BASE.replace("pico_w", board)
+    estimates = result(text, capsys)[1]["estimates"]
+    if board == "virtual":
+        assert board not in energy.SUPPLIES and (estimates is None or estimates["mah_a_day"] is None)
+    else:
+        supply = energy.SUPPLIES[board]
+        assert 0 < supply.sleep_ma < supply.awake_ma < supply.radio_ma and supply.source
+        assert estimates["battery_days"] > 1

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tagonode import config, estimate, rules
+from tagonode import config, energy, estimate, rules
 from tagonode.locate import line_of
 from tagonode.problems import ConfigError, Problem, shown
 
@@ -46,7 +46,8 @@ def check(path: Path, as_json: bool = False) -> int:
     return 1 if mistakes else 0
 
 
-_Figures = tuple[estimate.Load, estimate.Estimates]
+_Lines = list[tuple[str, str, str]]
+_Figures = tuple[estimate.Load, estimate.Estimates, energy.Energy | None, _Lines]
 
 
 def _figures(checked: config.NodeConfig) -> _Figures | None:
@@ -54,7 +55,15 @@ def _figures(checked: config.NodeConfig) -> _Figures | None:
     if flash is None:
         return None
     load = estimate.load_of(checked.device_settings("", "", 0))
-    return load, estimate.estimate(load, flash)
+    result = estimate.estimate(load, flash)
+    lines = estimate.lines(load, result)
+    supply = energy.SUPPLIES.get(checked.board)
+    if supply is None:
+        return load, result, None, lines
+    model = checked.model
+    wait_s = max(rules.conversion_s(sensor) for sensor in model.sensors)
+    what = supply, model.duty.on, load.sample_s, result.upload_s, wait_s
+    return load, result, energy.energy(*what), lines + energy.lines(*what)
 
 
 def _notes(checked: config.NodeConfig, figures: _Figures | None) -> Iterator[Problem]:
@@ -70,7 +79,7 @@ def _notes(checked: config.NodeConfig, figures: _Figures | None) -> Iterator[Pro
         yield note(location, text)
     if figures is None:
         return
-    load, result = figures
+    load, result, *_ = figures
     if result.flash_years < _LONG_LIFE_YEARS:
         life = estimate.shown_time(result.flash_years * estimate.YEAR_S)
         remedy = "write several samples at once, or take them less often"
@@ -102,12 +111,12 @@ def _as_dict(
 ) -> dict[str, Any]:
     estimates = None
     if figures:
-        load, result = figures
+        _, result, power, lines = figures
         estimates = {
             **asdict(result),
-            "arithmetic": [
-                {"what": what, "figure": figure, "how": how} for what, figure, how in estimate.lines(load, result)
-            ],
+            "mah_a_day": power.mah_a_day if power else None,
+            "battery_days": power.days if power else None,
+            "arithmetic": [{"what": what, "figure": figure, "how": how} for what, figure, how in lines],
         }
     return {
         "config": str(path),
@@ -135,12 +144,11 @@ def _show(
     if checked and not mistakes:
         console.print(f"{path}: no mistake", style="green", markup=False, highlight=False, soft_wrap=True)
     if checked and figures:
-        load, result = figures
         table = Table(show_header=False, box=None, pad_edge=False)
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, style="bold")
         table.add_column(overflow="fold")
-        for row in estimate.lines(load, result):
+        for row in figures[-1]:
             table.add_row(*row)
         console.print(table, highlight=False)
     for each in notes:

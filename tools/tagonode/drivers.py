@@ -54,6 +54,11 @@ class Driver:
         self.address = next((each.default for each in parameters if each.name == "address"), None)
 
     @property
+    def counts(self) -> bool:
+        """Whether it counts what happens between two readings."""
+        return bool(getattr(self._class, "COUNTS", False))
+
+    @property
     def bus(self) -> str:
         """The kind of bus that it needs: i2c, onewire, pin, pins, uart, adc or wifi."""
         return self._class.BUS

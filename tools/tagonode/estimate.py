@@ -92,6 +92,7 @@ class Load:
     commit_samples: int
     commit_s: float
     look_s: float = 0.0
+    sleeps: bool = False  # it is off between its samples, and each upload is a new connection
 
     @property
     def sample_s(self) -> float:
@@ -168,6 +169,7 @@ def load_of(settings: dict[str, Any]) -> Load:
         settings["queue.commit_samples"],
         settings["queue.commit_every"] / 1000,
         settings["remote.every"] / 1000,
+        settings["duty.on"],
     )
 
 
@@ -213,7 +215,7 @@ def estimate(load: Load, flash: Flash) -> Estimates:
         upload_s = min(upload_s, max(1, load.upload_samples) * sample_s)
     uploads = MONTH_S / upload_s
     requests = uploads * max(1, math.ceil(json_bytes / uploads / load.body_bytes))
-    connections = uploads if upload_s >= IDLE_S else 0
+    connections = uploads if upload_s >= IDLE_S or load.sleeps else 0
     looks = MONTH_S / max(load.look_s, sample_s if load.look_s >= load.upload_s else 0) if load.look_s else 0
     # those that do not come with an upload have a connection of their own
     connections += looks if IDLE_S <= load.look_s < load.upload_s else 0

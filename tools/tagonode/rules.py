@@ -55,6 +55,8 @@ def mistakes(model: Any, known: Known, flash: estimate.Flash | None, settings: C
     yield from named
     if known("sample", "every"):
         yield from _too_slow(model, known)
+    if known("duty") and model.duty.on:
+        yield from _asleep(model, known)
     if flash and all(sound) and known() and not named:
         yield from _queue(model, flash, settings())
 
@@ -309,7 +311,7 @@ def _too_slow(model: Any, known: Known) -> Iterator[Mistake]:
         if not (known(*at, "driver") and known(*at, "every") and known(*at, "options")):
             continue
         every = sensor.every or model.sample.every
-        wait_s = _wait_s(sensor)
+        wait_s = conversion_s(sensor)
         if wait_s > every:
             yield (
                 (*at, "every") if sensor.every else at,
@@ -318,7 +320,18 @@ def _too_slow(model: Any, known: Known) -> Iterator[Mistake]:
             )
 
 
-def _wait_s(sensor: Sensor) -> float:
+def _asleep(model: Any, known: Known) -> Iterator[Mistake]:
+    """What a node that sleeps cannot do."""
+    for index, sensor in enumerate(model.sensors):
+        if known("sensors", index, "driver") and sensor.chip.counts:
+            yield (
+                ("sensors", index, "driver"),
+                f"{sensor.driver} would miss what happens while the board sleeps: leave it out, or set duty.on = false",
+            )
+
+
+def conversion_s(sensor: Sensor) -> float:
+    """Seconds from the beginning of a conversion until its readings are there."""
     try:
         return sensor.chip.wait_ms(sensor.options) / 1000
     except (TypeError, ValueError):
@@ -358,7 +371,9 @@ def notes(model: Any) -> Iterator[Mistake]:
         yield ("run",), "the node stops by itself and stays so: leave it out in the field"
     intervals = [sensor.every or model.sample.every for sensor in model.sensors]
     # firmware/agent/sampler.py: what takes longer is read in a later pass
-    limit = min(6.0, min(intervals) * 0.75)
+    limit = min(60.0 if model.duty.on else 6.0, min(intervals) * 0.75)
+    if model.duty.on:
+        yield from _of_sleep(model, min(intervals))
     gives: dict[str, float] = {}
     for index, sensor in enumerate(model.sensors):
         at: Location = ("sensors", index)
@@ -367,13 +382,13 @@ def notes(model: Any) -> Iterator[Mistake]:
             gives[variable] = intervals[index]
             if clean(variable) != variable:
                 yield (*at, "channels", channel), f"{variable!r} is called {clean(variable)!r} at TagoIO"
-        if _wait_s(sensor) > limit:
+        if conversion_s(sensor) > limit:
             late = "it may give one in every second sample only"
             if intervals[index] > min(intervals):
                 late = "they go with a later sample than they were begun for"
             yield (
                 (*at, "every"),
-                f"{sensor.driver} takes {_wait_s(sensor):g} s for its readings, a sample waits {limit:g} s at most: "
+                f"{sensor.driver} takes {conversion_s(sensor):g} s for its readings, a sample waits {limit:g} s at most: "
                 f"{late}",
             )
     for index, row in enumerate(model.derived):
@@ -381,3 +396,21 @@ def notes(model: Any) -> Iterator[Mistake]:
             yield ("derived", index, "variable"), f"{row.name!r} is called {clean(row.name)!r} at TagoIO"
         if len({gives[each] for each in row.sources}) > 1:
             yield ("derived", index), f"{row.name} comes only when all of {', '.join(row.sources)} are read at once"
+
+
+def _of_sleep(model: Any, every_s: float) -> Iterator[Mistake]:
+    """What should be known of a node that sleeps between its samples."""
+    forgets = model.board not in ("pico_w", "pico2_w")
+    # firmware/agent/duty.py: from deep sleep a board starts anew
+    shortest = 4 if forgets else 0.1
+    if every_s < shortest:
+        yield ("sample", "every"), f"{every_s:g} s are too few to sleep in: from {shortest:g} s on it does"
+    for index, sensor in enumerate(model.sensors):
+        if sensor.driver == "rssi":
+            yield (
+                ("sensors", index),
+                "rssi cannot be read while the radio is off, as it is when a node that sleeps takes its samples: leave "
+                "it out, health.every reports that of the last link",
+            )
+    if forgets and model.queue.commit_samples > 1:
+        yield ("queue", "commit_samples"), f"{model.board} forgets its RAM in sleep: each sample is written at once"
