@@ -111,8 +111,24 @@ def test_85_degrees_that_were_never_measured():
     rig = make_rig().warm()
     rig.chip._temperature = b"\x50\x05"
     rig.chip._advance = lambda: None
+    busy = [0]
+    rig.chip._status = lambda: busy.pop() if busy else 1
     rig.must_fail()
     assert "85 °C" in rig.said
+
+
+@pytest.mark.parametrize("pace, late", ((1.1, True), (1.7, True), (2.5, False), (1e9, False)))
+def test_one_that_is_slower_than_the_datasheet(pace, late):
+    """The result before stays readable: it may not be taken for the new one."""
+    rig = make_rig().warm()
+    rig.chip._pace = pace
+    for celsius in (-3.5, 40.25):
+        rig.environment.set(temperature=celsius)
+        if late:
+            assert rig.driver.measure() == (celsius,)
+        else:
+            with pytest.raises(SensorError, match="still measures"):
+                rig.driver.measure()
 
 
 def test_a_clone_that_keeps_its_resolution():

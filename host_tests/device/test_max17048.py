@@ -147,6 +147,21 @@ def test_never_quick_starts():
     assert not [data for data in written if data[0] in (0x06, 0xFE) and len(data) > 1]
 
 
+def test_one_that_was_put_to_sleep_is_woken():
+    """By whoever had it before: what it measured last is still there, and no reading."""
+    rig = make_rig()
+    rig.must_read()
+    rig.bus.transfer(0x36, b"\x06\x20\x00", 0)
+    rig.bus.transfer(0x36, b"\x0c\x97\x9c", 0)
+    rig.environment.set(**scene(3.5, 20))
+    rig.clock.sleep_ms(5000)
+    rig.must_fail()
+    assert "asleep" in rig.said
+    assert rig.bus.transfer(0x36, b"\x0c", 2) == b"\x97\x1c"  # its other bits are as they were
+    rig.clock.sleep_ms(1000)
+    rig.must_read()
+
+
 def test_hibernation():
     """While nothing happens it looks every 45 s: a reading is that old at most, and none the worse."""
     rig = make_rig()

@@ -88,7 +88,7 @@ def test_channels():
 def test_counts_and_rates():
     bench = Bench()
     bench.count()
-    assert bench.read() == (0, 0)
+    assert bench.read() == (0, None)
     bench.tip(10, every_s=6)
     assert bench.read() == (10, pytest.approx(10))
     bench.wait(60)
@@ -105,6 +105,28 @@ def test_factor():
         bench.read()
         bench.tip(45, every_s=300 / 45)
         assert bench.read() == pytest.approx((count, rate))
+
+
+@pytest.mark.parametrize("ms, rate", ((0, None), (999, None), (1000, 0), (60000, 0)))
+def test_a_counter_that_has_just_been_started_knows_no_rate(ms, rate):
+    """0 would be a reading: a mill that stands still at each start of its node."""
+    bench = Bench()
+    bench.count()
+    bench.counter.start()
+    bench.wait(ms / 1000)
+    assert bench.counter.read() == (0, rate)
+    bench.wait(0.5)
+    assert bench.read() == (0, 0)
+
+
+def test_nor_does_one_that_was_started_anew():
+    bench = Bench()
+    bench.count()
+    bench.read()
+    bench.tip(3, every_s=20)
+    assert bench.read() == (3, pytest.approx(3))
+    bench.counter._ready = False  # as after a failure
+    assert bench.read() == (3, None)
 
 
 def test_first_reading_has_a_rate_of_one_second_at_least():
@@ -223,7 +245,7 @@ def test_counts_survive_a_reset():
     assert bench.read()[0] == 5
     bench.count(total=bench.counter.total)  # another life of the same program
     count, rate = bench.read()
-    assert (count, rate) == (5, 0)
+    assert (count, rate) == (5, None)
     bench.tip(2, every_s=30)
     assert bench.read() == (7, pytest.approx(2))
 

@@ -19,6 +19,9 @@ _CONVERT_T = const(0x44)
 _WRITE_SCRATCHPAD = const(0x4E)
 _READ_SCRATCHPAD = const(0xBE)
 _POWER_ON = const(0x0550)  # 85 °C (page 6)
+# slower ones than the datasheet's are sold: 60 looks, 10 ms apart
+_LOOKS = const(60)
+_LOOK_MS = const(10)
 
 
 def decode(scratchpad: bytes) -> float:
@@ -97,6 +100,13 @@ class DS18B20(Sensor):
     def _read(self) -> tuple:
         if time.ticks_diff(time.ticks_ms(), self._began) < self._wait_ms:
             raise SensorError("asked too early")
+        # As long as the wire was left alone since, it says whether it is done (page 11); of several the one begun last.
+        for _ in range(_LOOKS):
+            if self._bus.readbit():
+                break
+            time.sleep_ms(_LOOK_MS)
+        else:
+            raise SensorError("still measures, 0.6 s too long, or wire held low")
         scratchpad = self._scratchpad
         self._command(_READ_SCRATCHPAD)
         self._bus.readinto(scratchpad)

@@ -14,9 +14,11 @@ from drivers import Sensor, SensorError
 _VCELL = const(0x02)
 _SOC = const(0x04)
 _VERSION = const(0x08)
+_CONFIG = const(0x0C)
 _STATUS = const(0x1A)
 
 _RI = const(0x0100)
+_SLEEP = const(0x80)
 # "Battery Insertion Debounce": 17 ms to the voltage, 175 ms more to the state of charge.
 _DEBOUNCE_MS = const(200)
 
@@ -51,6 +53,9 @@ class MAX17048(Sensor):
         high, low = self._bus.readfrom_mem(self._address, register, 2)
         return high << 8 | low
 
+    def _write(self, register: int, value: int):
+        self._bus.writeto_mem(self._address, register, bytes((value >> 8, value & 0xFF)))
+
     def _start(self) -> int:
         if self._ready:
             return 0
@@ -60,7 +65,7 @@ class MAX17048(Sensor):
             return 0
         # Set by a power-on, cleared by us alone ("STATUS Register"): it tells a cell that was exchanged.
         status ^= _RI
-        self._bus.writeto_mem(self._address, _STATUS, bytes((status >> 8, status & 0xFF)))
+        self._write(_STATUS, status)
         return _DEBOUNCE_MS
 
     def _read(self) -> tuple:
@@ -71,4 +76,9 @@ class MAX17048(Sensor):
             raise SensorError(f"version {version:#x} is no MAX17048")
         if self._word(_STATUS) & _RI:
             raise SensorError("lost its power")
+        # Somebody else may have put it to sleep ("Sleep Mode"): it answers, with what it measured last.
+        config = self._word(_CONFIG)
+        if config & _SLEEP:
+            self._write(_CONFIG, config ^ _SLEEP)
+            raise SensorError("was asleep, and has been woken")
         return decode(vcell, soc)

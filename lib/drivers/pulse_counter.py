@@ -21,7 +21,8 @@ class PulseCounter(Sensor):
     debounce_ms: for so long after a change of level others are bounces; longer than the contact bounces, shorter than
     it is closed or open at its fastest; 0 for outputs that do not bounce.
     factor: what a pulse stands for, in `unit`. per_s: the rate's time, 60 for a minute. The rate is that since the
-    reading before, and of one second at least.
+    reading before, and of one second at least. Before the first it is that since start(), and None where there was
+    neither a second nor a pulse since.
 
     total: pulses counted in earlier lives. The attribute of that name goes on from there: who wants counts to survive
     a reset keeps it after each read(), and gives it back to the next life, as a node does. Pulses since then are lost.
@@ -46,7 +47,8 @@ class PulseCounter(Sensor):
         self.total = total
         self._level = 1
         self._changed = self._settled = None  # ticks
-        self._before = None  # total and ticks of the reading before
+        self._before = None  # total and ticks of the reading before, or of the start
+        self._counted = False  # whether there was a reading since the start
         time_unit = {1: "s", 60: "min", 3600: "h"}.get(per_s, f"{per_s} s")
         self.CHANNELS = (("count", unit), ("rate", unit + "/" + time_unit))
 
@@ -72,6 +74,7 @@ class PulseCounter(Sensor):
             self._level = pin.value()
             self._settled = self._changed = now = time.ticks_ms()
             self._before = self.total, now
+            self._counted = False
             trigger = pin.IRQ_FALLING | pin.IRQ_RISING
             try:
                 # Soft ones wait while the CPU is in a TLS handshake, and their queue is short.
@@ -89,5 +92,10 @@ class PulseCounter(Sensor):
             self._settled = changed  # remembered, for ticks wrap during a dry week
         before, then = self._before
         self._before = total, now
-        rate = (total - before) * self._per_ms / max(time.ticks_diff(now, then), 1000)
-        return total * self._factor, rate * self._factor
+        past = time.ticks_diff(now, then)
+        if not self._counted and past < 1000 and total == before:
+            rate = None
+        else:
+            rate = (total - before) * self._per_ms / max(past, 1000) * self._factor
+        self._counted = True
+        return total * self._factor, rate
