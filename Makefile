@@ -7,13 +7,15 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision test-js conformance faults scenarios watchdog test-drivers deps-browser help
+.PHONY: install run test check bench bench-growth bench-hotpath campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision test-js conformance faults scenarios watchdog test-drivers deps-browser help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
 	@echo "make test     every test, on CPython and on real MicroPython, after make check"
 	@echo "make check    lint, types against the esp32 and rp2 stubs, import arrows"
-	@echo "make bench    what the queue costs in flash wear, and the uplink in bytes, time and heap"
+	@echo "make bench    TagoNode beside what others would use, its queue's wear, its uplink: ten minutes  ARGS=\"--write\""
+	@echo "make bench-growth        how cost grows with what waits, with channels and sensors; what a start costs"
+	@echo "make bench-hotpath       where the instructions of a reading go, function by function"
 	@echo "make campaign-powercut   the power cut at every flash operation, tens of thousands of times"
 	@echo "make campaign-damage     10,000 damaged queues, read by two independent readers"
 	@echo "make campaign-deploy     tagonode deploy killed at 50 random moments             ARGS=\"--seed 1\""
@@ -56,7 +58,15 @@ $(STUBS)/.installed: Makefile | install
 
 bench: install
 	$(BIN)/python host_tests/bench/spool.py $(RECORDS)
-	$(BIN)/python host_tests/bench/uplink.py $(ARGS)
+	$(BIN)/python host_tests/bench/uplink.py
+	$(BIN)/python host_tests/bench/compare.py $(ARGS)
+
+bench-growth: install
+	$(BIN)/python host_tests/bench/growth.py
+	$(BIN)/python host_tests/bench/startup.py
+
+bench-hotpath: install
+	$(BIN)/python host_tests/bench/hotpath.py $(ARGS)
 
 campaign-powercut: install
 	$(BIN)/python host_tests/campaigns/powercut.py $(ARGS)

@@ -4,6 +4,7 @@ Its time is Python and a file of the PC in the place of a board's driver and chi
 measured, and so are the instructions of what `diary` tells (replay_flash.py).
 """
 
+import os
 import time
 
 from flash import BLOCK, ImageFlash
@@ -67,3 +68,9 @@ def mount(order):
         flash.diary = open(order["diary"], "w")  # noqa: SIM115 - open as long as the program runs
     flash.begin()
     return flash
+
+
+def kept():
+    """Bytes of it in use, the file system's own included."""
+    stat = os.statvfs("/flash")
+    return stat[0] * (stat[2] - stat[3])

@@ -4,7 +4,8 @@ Each sample goes into a file of JSON of its own; then every file is posted by `r
 removed when the server has taken it. What the power takes is at most the sample in the making; what a lost answer
 takes is sent twice. Written from the description of how it works: no code of theirs.
 
-Usage: micropython -c "import peer_files" ORDER.json; prints one line of JSON. See compare.py.
+order["keep"]: they are stored, and that is all. Usage: micropython -c "import peer_files" ORDER.json; prints one line
+of JSON. See compare.py.
 """
 
 import gc
@@ -14,7 +15,7 @@ import sys
 import time
 
 import requests
-from counting_flash import mount
+from counting_flash import kept, mount
 from uplink_readings import readings, records
 
 with open(sys.argv[1]) as file:
@@ -51,11 +52,12 @@ def run():
     for sequence, (ms, values) in enumerate(readings(order["samples"]), 1):
         started = time.ticks_us()
         store(sequence, ms, values)
-        if sequence % order["turn"] == 0:
+        if not order["keep"] and sequence % order["turn"] == 0:
             upload()
         us += time.ticks_diff(time.ticks_us(), started)
     said = flash.end()
     said["us"] = us
+    said["kept"] = kept()
     return said
 
 

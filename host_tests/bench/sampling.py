@@ -85,14 +85,15 @@ class Sampling:
             board = Board(bytearray(file.read()))
         self.ms = START_MS - EVERY_MS // 2
         self.values = ()
-        self._source = readings(order["samples"])
+        self._source = readings(order["samples"], order["channels"])
         self._wanted = asyncio.Event()
         self._left = 0
         self._over = False
         self._stored = asyncio.Event()
         sensors = []
         at = 0
-        for driver, bus, count in ((BME280, "i2c0", 3), (BATTERY, "battery", 1), (RSSI, "wifi", 1)):
+        wired = ((BME280, "i2c0", 3), (BATTERY, "battery", 1), (RSSI, "wifi", 1))
+        for driver, bus, count in wired if not order["channels"] else wired[:1] * (order["channels"] // 3):
             sensor = Replayed(driver.__name__.lower(), driver, board, bus, None, tuple(channels[at : at + count]))
             sensor.sampling, sensor.at = self, at
             at += count

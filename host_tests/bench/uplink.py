@@ -17,6 +17,7 @@ import contextlib
 import json
 import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -101,15 +102,15 @@ class Bench:
         """The same work by TagoNode, its queue on littlefs in an image file."""
         return self._measured("uplink_drain", ROOMY, delay_acks, image=str(self._folder / "flash.img"))
 
-    def drain(self, readings: int, body: int = DEFAULT_BODY) -> dict[str, Any]:
-        """TagoNode sends what has piled up; its heap is looked at all the while."""
+    def drain(self, readings: int, body: int = DEFAULT_BODY, probe: bool = True) -> dict[str, Any]:
+        """TagoNode sends what has piled up; its heap is looked at all the while, if `probe`."""
         filled = self._folder / f"filled-{readings}"
         if not filled.exists():
             self._run("uplink_drain", ROOMY, folder=str(filled), samples=readings // len(CHANNELS), fill=True)
         queue = self._folder / "queue"
         shutil.copytree(filled, queue)
         try:
-            return self._measured("uplink_drain", HEAP, False, folder=str(queue), samples=0, body=body, probe=True)
+            return self._measured("uplink_drain", HEAP, False, folder=str(queue), samples=0, body=body, probe=probe)
         finally:
             shutil.rmtree(queue)
 
@@ -155,10 +156,13 @@ class Bench:
             "chip": "",
             "probe": False,
             "fill": False,
+            "keep": False,
+            "channels": 0,
             **order,
         }
         file = self._folder / "order.json"
         file.write_text(json.dumps(whole))
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [*self._under, interpreter(), "-X", f"heapsize={heap}", "-c", f"import {module}", str(file)],
             cwd=self._folder,
@@ -170,12 +174,14 @@ class Bench:
         )
         if done.returncode:
             raise RuntimeError(f"{module} failed:\n{done.stdout}{done.stderr}")
-        return json.loads(done.stdout.splitlines()[-1])
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return {**json.loads(done.stdout.splitlines()[-1]), "cpu_us": cpu * 1e6}
 
 
 def plain(record: dict[str, Any]) -> dict[str, Any]:
     """The record with its value as short as it can be written: 21.0 is 21, 981.0599999999999 is 981.06."""
-    value = round(record["value"], DECIMALS[record["variable"]])
+    value = round(record["value"], DECIMALS.get(record["variable"], 2))
     return {**record, "value": int(value) if value == int(value) else value}
 
 
@@ -196,7 +202,7 @@ def same_work(bench: Bench, repeats: int, missed: list[str]) -> dict[str, Any]:
     for name, each in figures.items():
         if each.pop("records") != first:
             missed.append(f"{name} delivered other records")
-        del each["us"]
+        del each["us"], each["cpu_us"]
 
     def best(name: str, late: bool, of=lambda run: run["us"]) -> float:
         return min(of(run) for run in runs[name, late]) / len(first)

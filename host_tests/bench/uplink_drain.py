@@ -9,8 +9,8 @@ import json
 import sys
 import time
 
-from counting_flash import CountingFlash, mount
-from uplink_readings import CHANNELS, EVERY_MS, START_MS, TAG_BYTES, readings
+from counting_flash import CountingFlash, kept, mount
+from uplink_readings import EVERY_MS, START_MS, TAG_BYTES, channels, readings
 
 from agent import uplink
 from agent.clock import SYNCED, Clock
@@ -119,14 +119,15 @@ async def drain(order):
     folder = "/flash/queue" if order["image"] else order["folder"]
     with open(order["root"], "rb") as file:
         root = file.read()
-    source = readings(order["samples"])
+    source = readings(order["samples"], order["channels"])
+    own = channels(order["channels"])
     kind = ProbedSpool if order["probe"] else Spool
-    spool = kind(folder, CHANNELS, tag_bytes=TAG_BYTES, every=EVERY_MS)
+    spool = kind(folder, own, tag_bytes=TAG_BYTES, every=EVERY_MS)
     if order["fill"]:
         for ms, values in source:
             spool.append(values, ms)
         spool.close()
-        return {}
+        return {"kept": kept() if order["image"] else 0}
     log = Log("warning", lambda line: print(line, file=sys.stderr))
     clock = Clock(START_MS // 1000, lambda second: None, log)
     clock.set(START_MS, time.ticks_ms(), SYNCED)
@@ -147,7 +148,7 @@ async def drain(order):
     if order["chip"]:
         from sampling import Sampling
 
-        sampling = Sampling(order, spool, CHANNELS, log)
+        sampling = Sampling(order, spool, own, log)
     pulse = Feeder(spool, flash, status, source, order["turn"], sampling)
     pulse.flush = sender.flush
     gc.collect()

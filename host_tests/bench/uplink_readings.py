@@ -14,20 +14,29 @@ TAG = "bench0"  # what the groups begin with
 TAG_BYTES = bytes([1, 4, 13, 2, 7, 26])  # from which a spool makes it
 EVERY_MS = 60000
 START_MS = 1767322800000
+MANY = tuple(("channel_%d" % n, "°C", 2) for n in range(1, 41))
 _FIRST = (21.0, 55.0, 1013.25, 3.9, -65)
 _STEP = (0.1, 0.5, 0.2, 0.004, 4)
 
 
-def readings(samples):
+def channels(count):
+    """So many channels; 0: those that all benches have."""
+    return MANY[:count] if count else CHANNELS
+
+
+def readings(samples, count=0):
     """Yields (unix ms, [value of each channel]) of so many samples, every time the same."""
     random.seed(1)
     values = list(_FIRST)
     moment = START_MS
+    whole = channels(count)
+    while len(values) < len(whole):
+        values.append(20.0)
     for _ in range(samples):
-        for i, (_, _, decimals) in enumerate(CHANNELS):
-            value = values[i] + (random.random() * 2 - 1) * _STEP[i]
+        for i, (_, _, decimals) in enumerate(whole):
+            value = values[i] + (random.random() * 2 - 1) * (0.1 if count else _STEP[i])
             values[i] = round(value, decimals) if decimals else int(value)
-        yield moment + random.getrandbits(4), list(values)
+        yield moment + random.getrandbits(4), values[: len(whole)]
         moment += EVERY_MS
 
 
