@@ -92,6 +92,10 @@ class Disk:
             free += -(-old // BLOCK) * BLOCK
         return -(-size // BLOCK) * BLOCK <= free
 
+    def make_folder(self, path: str) -> None:
+        """From outside of the board."""
+        self.folders.add(path)
+
     def put(self, path: str, content: bytes) -> None:
         """From outside of the board."""
         self.files[path] = content

@@ -49,6 +49,13 @@ class Mood:
     methods: tuple[str, ...] = ("GET", "POST", "HEAD", "PUT")
 
 
+def no_route(method: str, path: str, body: bytes) -> tuple[int, Any] | None:
+    """What else a device may ask for: its parameters, of which there are none."""
+    if path.startswith("/device/params") or path == "/info":
+        return 200, {"status": True, "result": [] if path != "/info" else {}}
+    return None
+
+
 @dataclass
 class Server:
     """token: of the one device; poison(record): why it is refused, None for a good one. limit: requests a minute; lag:
@@ -67,7 +74,7 @@ class Server:
     lag: int = 0
     requests: int = 0
     posts: int = 0
-    other: Callable[[str, str, bytes], tuple[int, Any] | None] = lambda method, path, body: None
+    other: Callable[[str, str, bytes], tuple[int, Any] | None] = no_route
     stored: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # group -> variable -> record
     _minute: int = 0
     _taken: int = 0

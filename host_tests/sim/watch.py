@@ -23,11 +23,11 @@ class Entry:
     """A sample that the spool took. left: bits of its readings that are not settled; true_ms: Unix time; given: what it
     was stamped with; boot: number of the boot; mono: milliseconds since that; good: the clock was right then."""
 
-    __slots__ = ("boot", "given", "good", "left", "slack", "true_ms", "values")
+    __slots__ = ("all", "boot", "given", "good", "left", "slack", "true_ms", "values")
 
     def __init__(self, values: tuple, true_ms: int, given: int | None, boot: int, good: bool, slack: float):
         self.values = values
-        self.left = sum(1 << i for i, value in enumerate(values) if value is not None)
+        self.all = self.left = sum(1 << i for i, value in enumerate(values) if value is not None)
         self.true_ms = true_ms
         self.given = given
         self.boot = boot
@@ -56,6 +56,7 @@ class Watch:
         self.bites = 0
         self._truth: dict[int, Entry] = {}
         self._maybe: dict[int, Entry] = {}
+        self._recent: dict[int, Entry] = {}  # settled a moment ago
         self._sampled = 0  # readings that the spool took or declined
         self._gone = 0  # readings that left the queue unsent
         self._tag = ""
@@ -126,7 +127,7 @@ class Watch:
             if done and entry is not None:
                 entry.left &= ~(1 << index)
                 if not entry.left:
-                    del self._truth[sequence]
+                    self._recent[sequence] = self._truth.pop(sequence)
                 self._blind = False
             return done
 
@@ -205,6 +206,7 @@ class Watch:
                 entry = self._truth[sequence] = self._maybe[sequence]
                 self._sampled += entry.readings
         self._maybe.clear()
+        self._unsettled_again()
         for sequence in [n for n in self._truth if n >= after]:
             entry = self._truth.pop(sequence)
             if self.world.spec.commit_samples > 1 or self.may_lose:
@@ -212,6 +214,19 @@ class Watch:
             else:
                 self.violation(f"sample {sequence} was committed, and is gone after the start")
         self.check_books()
+
+    def _unsettled_again(self) -> None:
+        """What was settled, but not yet on flash, waits again: that is no loss, and will be asked for."""
+        spool = self.spool
+        again = {n: entry for n, entry in self._recent.items() if n >= spool._cursor}
+        self._recent.clear()
+        if again:
+            self._truth = dict(sorted({**again, **self._truth}.items()))
+        for sequence, entry in self._truth.items():
+            settled = spool._partial.get(sequence, 0)
+            if settled & entry.left:
+                self.violation(f"readings of sample {sequence} are settled after the start, and were not before")
+            entry.left = entry.all & ~settled
 
     def check_books(self) -> None:
         """The node's counters against ours. To be called when nothing is under way."""
@@ -263,7 +278,9 @@ class Watch:
             if sequence > upto:
                 break
             self._require(sequence, -1)
-            del truth[sequence]
+            self._recent[sequence] = truth.pop(sequence)
+        while len(self._recent) > _KEPT_GROUPS:
+            del self._recent[next(iter(self._recent))]
         for sequence in range(max(self._settled - _KEPT_GROUPS, 0), max(upto - _KEPT_GROUPS, 0)):
             self.world.server.forget(f"{self._tag}_{sequence}")
         self._settled = max(self._settled, upto)

@@ -111,7 +111,7 @@ class World:
         if spec.littlefs:
             from .littlefs import LittleDisk
 
-            self.disk: Any = LittleDisk(FLASH_BYTES, draw_flash.random, 256 if port == "rp2" else 128)
+            self.disk: Any = LittleDisk(FLASH_BYTES, draw_flash.random, 256 if port == "rp2" else 32)
         else:
             self.disk = flash.Disk(FLASH_BYTES, draw_flash.random)
         self.net = net.Network(
@@ -204,7 +204,7 @@ class World:
 
     def _first_files(self) -> None:
         self.disk.power_on()
-        self.disk.folders.add("/roots")
+        self.disk.make_folder("/roots")
         for number, root in enumerate(ROOTS):
             self.disk.put(f"/roots/{number}.der", root)
         text = self.interpreter.module("agent.settings").seal(self.settings())
