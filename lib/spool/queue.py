@@ -326,7 +326,7 @@ class Spool:
             scan = self._journal(number)
             while scan.step():
                 if scan.kind < _CONTEXT and scan.context.base + scan.get() >= live:
-                    yield memoryview(scan.buffer)[scan.start : scan.stop]
+                    yield scan.view[scan.start : scan.stop]
         if record:
             yield record
 
@@ -530,9 +530,9 @@ class Spool:
                 scan = self._journal(number)
             newest = scan.buffer is self._slot
             while scan.step():
-                if scan.kind < _CONTEXT and scan.sample(sample, values):
+                if scan.kind < _CONTEXT and scan.sample(sample, values, sequence):
                     n = sample.sequence
-                    if sequence <= n < self.next_sequence and n >= self._cursor and (n < stop or not stop):
+                    if n < self.next_sequence and n >= self._cursor and (n < stop or not stop):
                         sequence = n + 1
                         readings = sample.values
                         mask = self._partial.get(n, 0)

@@ -197,6 +197,7 @@ class Scan:
             self.buffer = source
             self.offset = 0
             self.filled = len(source)
+        self.view = memoryview(self.buffer)
 
     def step(self) -> bool:
         at = self.at
@@ -207,6 +208,7 @@ class Scan:
             if start + size > self.filled and self.read and (start or self.filled == len(buffer)):
                 if len(buffer) < size:
                     self.buffer = buffer = bytearray(size)
+                    self.view = memoryview(buffer)
                 self.offset = at
                 start = 0
                 self.filled = self.read(self.source, at, buffer)
@@ -225,7 +227,7 @@ class Scan:
             if 0 < stop <= _RECORD_MAX and (kind < _FLAGS or _CONTEXT <= kind <= _REJECT):
                 stop += i + 4
                 if stop <= self.filled:
-                    view = memoryview(buffer)
+                    view = self.view
                     seed = 0
                     if kind < _REJECT and kind != _CONTEXT:
                         seed = -1
@@ -269,7 +271,7 @@ class Scan:
     def get_raw(self, size: int) -> bytes:
         i = self.i
         self.i = i + size
-        return bytes(memoryview(self.buffer)[i : i + size])
+        return bytes(self.view[i : i + size])
 
     def get_text(self) -> str:
         return str(self.get_raw(self.get()), "utf-8")
@@ -311,15 +313,17 @@ class Scan:
         self.context.seed = seed
         return True
 
-    def sample(self, out: Sample, whole: bool = True) -> bool:
+    def sample(self, out: Sample, whole: bool = True, first: int = 0) -> bool:
         """Decodes the sample of the last `step()`. whole: False leaves out what is not needed to count its readings.
-        Returns False when its fields do not fill the record.
+        Returns False when its fields do not fill the record, or when its sequence is below `first`.
         """
         try:
             context = self.context
             flags = self.kind
             delta = self.get()
             out.sequence = context.base + delta
+            if out.sequence < first:
+                return False
             out.channels = context.channels
             out.estimated = bool(flags & _ESTIMATED)
             out.time = None
@@ -335,13 +339,30 @@ class Scan:
             if not whole and not mask:
                 values.extend(context.scales)
                 return True
+            buffer = self.buffer
+            i = self.i
             for scale in context.scales:
                 if mask & 1:
-                    values.append(self.get_value(scale))
+                    self.i = i
+                    value = self.get_value(scale)
+                    i = self.i
                 else:
-                    n = self.get_signed()
-                    values.append(n / scale if scale > 1 else n)
+                    # as get_signed: a call a value is what a batch's time would mostly go into
+                    byte = buffer[i]
+                    i += 1
+                    n = byte & 127
+                    shift = 7
+                    while byte > 127:
+                        byte = buffer[i]
+                        i += 1
+                        n |= (byte & 127) << shift
+                        shift += 7
+                    value = ~(n >> 1) if n & 1 else n >> 1
+                    if scale > 1:
+                        value /= scale
+                values.append(value)
                 mask >>= 1
+            self.i = i
             out.location = json.loads(self.get_text()) if flags & _LOCATION else None
             out.metadata = json.loads(self.get_text()) if flags & _METADATA else None
             return self.i == self.stop - 4
