@@ -39,7 +39,7 @@ class Hardware:
         self.stuck = False
         self.cause = "power on"
         self.rtc_memory = b""
-        self.rtc_s = 0
+        self.rtc_s = 0.0
         self.rtc_at = 0
         self.free = 96 * 1024
         self.fed = 0
@@ -78,6 +78,11 @@ class Hardware:
     def ticks_diff(a: int, b: int) -> int:
         return ((a - b + _HALF) & _MASK) - _HALF
 
+    def rested(self, before: float, ms: int) -> None:
+        """The board was in deep sleep: its clock counted so many ms, whatever they were."""
+        self.rtc_s = before + ms / 1000
+        self.rtc_at = self.time.now
+
     # ---- modules
 
     def modules(self, board_name: str) -> dict[str, Any]:
@@ -104,6 +109,8 @@ class Hardware:
             ticks_add=self.ticks_add,
             ticks_diff=self.ticks_diff,
             ticks_ms=self.ticks_ms,
+            time=lambda: int(self.rtc()),
+            time_ns=lambda: int(self.rtc() * 1000) * 1000000,
             ticks_us=lambda: self.ticks_ms() * 1000 & _MASK,
         )
 

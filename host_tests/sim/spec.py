@@ -12,7 +12,8 @@ _LIVES = ((10, 3), (30, 4), (90, 2), (365, 1))
 @dataclass(frozen=True)
 class Spec:
     """sample, upload: seconds; ppm: how much the crystal is slow; littlefs: on the real file system instead of the
-    model of it; hostile: faults without end; sleeps: deep sleep between samples."""
+    model of it; hostile: faults without end; sleeps: off between samples (agent.duty);
+    sleep_ppm: how much the clock that goes on in deep sleep is slow."""
 
     seed: int
     days: float
@@ -25,6 +26,7 @@ class Spec:
     littlefs: bool = False
     hostile: bool = False
     sleeps: bool = False
+    sleep_ppm: float = 0.0
     health: int = 3600
     networks: int = 1
     channels: int = 4
@@ -56,6 +58,7 @@ def spec_of(seed: int) -> Spec:
         littlefs=draw.random() < 0.1,
         hostile=draw.random() < 0.15,
         sleeps=sample >= 600 and draw.random() < 0.9,
+        sleep_ppm=draw.uniform(-4000, 4000),
         health=draw.choice((0, 3600, 3600, 21600)),
         networks=draw.choice((1, 1, 2)),
         channels=draw.choice((1, 4, 4, 4)),

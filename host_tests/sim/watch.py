@@ -69,6 +69,7 @@ class Watch:
         self._synced_boots: set[int] = set()
         self._boot = 0
         self._secrets: tuple[str, ...] = ()
+        self._given_up = False
 
     def violation(self, what: str) -> None:
         self.violations.append(what)
@@ -80,18 +81,18 @@ class Watch:
         """A module of the device was executed: look over its shoulder."""
         if name == "spool.queue":
             self._hook_spool(module.Spool)
-        elif name == "agent.clock":
-            self._hook_clock(module.Clock)
+        elif name == "agent.timing":
+            self._hook_timing(module)
         elif name == "agent.uplink":
             self._hook_uplink(module.Uplink)
         elif name == "agent.app":
-            attach = module.Node.attach
+            init = module.Node.__init__
 
-            def attached(node: Any, *parts: Any) -> None:
-                attach(node, *parts)
+            def made(node: Any, *parts: Any) -> None:
+                init(node, *parts)
                 self.node = node
 
-            module.Node.attach = attached
+            module.Node.__init__ = made
 
     def _hook_spool(self, kind: Any) -> None:
         append, ack, quarantine, init = kind.append, kind.ack, kind.quarantine, kind.__init__
@@ -133,8 +134,8 @@ class Watch:
 
         kind.__init__, kind.append, kind.ack, kind.quarantine = opened, appended, acked, settled
 
-    def _hook_clock(self, kind: Any) -> None:
-        set_clock = kind.set
+    def _hook_timing(self, module: Any) -> None:
+        set_clock = module.set
 
         def watched(clock: Any, unix_ms: int, at_ticks: int, source: int) -> None:
             set_clock(clock, unix_ms, at_ticks, source)
@@ -151,7 +152,7 @@ class Watch:
                 self._lies = lies
             self._set_at = world.time.now
 
-        kind.set = watched
+        module.set = watched
 
     def _hook_uplink(self, kind: Any) -> None:
         step, ask = kind._step, kind._ask
@@ -176,10 +177,16 @@ class Watch:
     def _entry(self, values: list, given: int | None) -> Entry:
         world = self.world
         true_ms = int(world.unix() * 1000)
-        slack = _CLOCK_MS + (world.time.now - self._set_at) * _PPM / 1e6
+        slack = self._slack()
         if given is not None and self._good_clock and abs(given - true_ms) > slack:
             self.violation(f"a sample is stamped {given - true_ms} ms wrong")
         return Entry(tuple(values), true_ms, given, self._boot, self._good_clock, slack)
+
+    def _slack(self) -> float:
+        """ms by which a time may be wrong now. A clock that goes on in deep sleep is as poor as it is."""
+        world = self.world
+        ppm = _PPM + (1.2 * abs(world.spec.sleep_ppm) if world.deep_sleeps else 0)
+        return _CLOCK_MS + (world.time.now - self._set_at) * ppm / 1e6
 
     def _taken(self, number: int, sequence: int, entry: Entry, declined: int) -> None:
         self.appended += 1
@@ -352,7 +359,7 @@ class Watch:
                 self.violation(f"sample {sequence} has no time, though its boot knew it")
             return
         moment = int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000 + 0.5)
-        slack = max(entry.slack, _CLOCK_MS + abs(self._set_at - self.world.time.now) * _PPM / 1e6)
+        slack = max(entry.slack, self._slack())
         if entry.good and self._good_clock and abs(moment - entry.true_ms) > slack:
             self.violation(f"sample {sequence} was taken {moment - entry.true_ms} ms before its time")
 
@@ -365,6 +372,8 @@ class Watch:
 
     def line(self, line: str) -> None:
         """Something was printed."""
+        if line.startswith("TagoNode could not go on"):
+            self._given_up = True
         secrets = self._secrets or self.world_secrets()
         self._secrets = secrets
         if secrets[0] in line or secrets[1] in line:
@@ -372,6 +381,7 @@ class Watch:
 
     def boot(self, cause: str) -> None:
         self._boot += 1
+        self._given_up = False  # the program ended: the watchdog, or the reset that follows, starts it again
         self.node = self.spool = None
 
     def ended(self, cause: str) -> None:
@@ -380,7 +390,7 @@ class Watch:
         if cause == "watchdog":
             self.bites += 1
             self.world.tell("the watchdog bites")
-            if not may_bite:
+            if not may_bite and not self._given_up:
                 pulses = self.node.house._pulses if self.node and self.node.house else ()
                 late = [pulse.name for pulse in pulses]
                 self.violation(f"the watchdog bit, and nothing was wrong; tasks: {', '.join(late)}")

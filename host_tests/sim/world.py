@@ -29,6 +29,7 @@ TIME_SERVERS = ("pool.ntp.org", "time.cloudflare.com")
 ROOTS = (b"root of today", b"root of tomorrow")
 FLASH_BYTES = 800 * 1024
 _LINES = 400
+_START_MS = 800  # from reset to the first line of the program
 
 
 class Sht4x:
@@ -200,6 +201,7 @@ class World:
             "queue.commit_samples": spec.commit_samples,
             "health.every": spec.health * 1000,
             "led.on": False,
+            "duty.on": spec.sleeps,
         }
 
     def _first_files(self) -> None:
@@ -276,7 +278,13 @@ class World:
         self.watch.ended(ended.cause)
         try:
             self.radio.power_off()
-            self.time.sleep(ended.sleep_ms or 800)
+            if ended.cause == "deep sleep":
+                clock = self.hardware.rtc()
+                self.time.sleep(int(ended.sleep_ms * (1 + self.spec.sleep_ppm / 1e6)))
+                self.hardware.rested(clock, ended.sleep_ms)
+                self.time.sleep(_START_MS)
+            else:
+                self.time.sleep(ended.sleep_ms or _START_MS)
         except Ended as how:
             # off, and off again: what is meant for a running board finds none
             return how.cause
