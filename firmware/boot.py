@@ -26,7 +26,7 @@ def finish():
     except OSError:
         pass
     try:
-        for name in os.listdir("/remote"):  # remote settings were over another version's
+        for name in os.listdir("/remote"):  # likewise
             os.remove("/remote/" + name)
     except OSError:
         pass

@@ -3,12 +3,17 @@ MicroPython, in virtual time. Each scenario gives its figure.
 """
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+
+from tagonode.cloud.faults import EVERY, Fault
+from test_crashes import Node as CrashingNode
 from virtualnode import VirtualNode
 
 WDT_RESET, HARD_RESET = 3, 2
@@ -40,6 +45,9 @@ class Editor:
 
     token: str
     cloud: Any
+    records: Callable[[], list[dict[str, Any]]]
+    run: Callable[..., None]
+    run_until: Callable[..., None]
 
     def edit(self, parameters: dict[str, str] | None = None, **more: str) -> None:
         """sample__every for "sample.every"."""
@@ -55,9 +63,30 @@ class Editor:
         """What it has reported, in order of arrival."""
         return [record["value"] for record in self.records() if record["variable"] == "settings"]
 
+    def fail(self, kind: str | None) -> None:
+        """Uploads are answered with this fault from now on."""
+        self.cloud.faults.set(EVERY, Fault(kind, uploads=True) if kind else None)
+
+    def obeys_not_within(self, hours: float) -> None:
+        """Let time pass, in which nothing is marked as read."""
+        waiting = self.unread()
+        self.run(hours=hours)
+        assert self.unread() == waiting
+
     def obeys(self, seconds: float = 600) -> None:
         """Let time pass until nothing is unread."""
         self.run_until(lambda: not self.unread(), seconds)
+
+
+class _Boots(list):
+    """`before`(): called at each start that the board makes by itself."""
+
+    before: Callable[[], object] | None = None
+
+    def append(self, cause: int) -> None:
+        super().append(cause)
+        if self.before:
+            self.before()
 
 
 class Node(Editor, VirtualNode):
@@ -65,6 +94,7 @@ class Node(Editor, VirtualNode):
 
     def __init__(self, settings: dict[str, Any] | None = None, **options: Any):
         super().__init__({**MINUTE, **(settings or {})}, **options)
+        self.boots: _Boots = _Boots()
 
 
 def test_an_edited_interval_is_obeyed():
@@ -151,3 +181,265 @@ def test_sixty_at_once_a_large_root_among_them():
         assert len(node.boots) == 1
         node.check()
         node.figure(f"{sum(map(len, told))} bytes of reports, heap {node._heap_kib} KiB, {len(node.boots)} start")
+
+
+def test_what_nothing_can_be_delivered_with_is_taken_back():
+    """Uploads fail as soon as the new setting is in force; the node goes back by itself, and tells why."""
+    with Node() as node:
+        node.run(300)
+        node.edit(sample__every="30")
+        node.boots.before = lambda: node.fail("401")
+        node.run_until(lambda: node.boots, 120)
+        node.boots.before = None
+        began = node.clock()
+        node.run_until(lambda: node.said("back to the settings before"), 3600)
+        lasted = node.clock() - began
+        assert 890 <= lasted <= 930
+        assert len(node.unread()) == 1
+        node.run(60)
+        node.fail(None)
+        node.obeys(3600)
+        (told,) = node.told()
+        assert told.startswith("sample.every = 30: taken back: nothing was delivered for 15 minutes (unauthorised: ")
+        began = node.state["samples"]
+        node.run(600)
+        assert 9 <= node.state["samples"] - began <= 11
+        assert node.boots == [HARD_RESET, HARD_RESET] and node.state["queued"] <= 25
+        node.check()
+        node.figure(f"back after {lasted:.0f} s without delivery, told once")
+
+
+def test_a_trial_waits_for_a_link_but_not_for_ever():
+    """Neither confirmed nor taken back while there is no way to tell, for a day at most."""
+    with Node() as node:
+        in_reach = node.hardware.radio.access_points
+        all_of_them = list(in_reach)
+        for number, (hours, outcome) in enumerate(
+            ((20, "applied"), (25, "taken back: nothing was delivered for 1440 min"))
+        ):
+            node.run(300)
+            node.edit(sample__every=str(hours * 10))
+            node.boots.before = in_reach.clear
+            node.obeys_not_within(hours)
+            assert len(node.told()) == number
+            node.boots.before = None
+            in_reach.extend(all_of_them)
+            node.obeys(3600)
+            assert outcome in node.told()[number], node.told()
+        assert len(node.told()) == 2
+        node.check()
+        node.figure("confirmed after 20 h without Wi-Fi, taken back after 24")
+
+
+def test_what_is_edited_while_it_is_on_trial_is_not_marked_as_read():
+    with Node() as node:
+        node.run(300)
+        node.edit(sample__every="30")
+        node.boots.before = lambda: node.edit(sample__every="20")
+        node.run_until(lambda: node.told(), 120)
+        node.boots.before = None
+        assert node.told() == ["sample.every = 30: applied"] and node.unread() == {"sample.every": "20"}
+        node.obeys()
+        assert node.told()[1:] == ["sample.every = 20: applied"]
+        node.check()
+
+
+def test_commands():
+    with Node({"upload": {"every": 86400}, "sample": {"every": 10}}) as node:
+        node.run(300)
+        assert node.state["queued"] > 100
+        node.edit(command="flush")
+        node.obeys(70)
+        node.run(5)
+        assert node.state["queued"] < 10 and node.boots == []
+        node.edit(command="reboot")
+        node.run_until(lambda: node.boots, 70)
+        node.run(600)
+        assert node.boots == [HARD_RESET] and node.unread() == {}
+        # somebody works on it: it obeys sooner
+        node.edit(command="maintenance 30")
+        node.obeys(70)
+        for command in ("flush", "identify") * 3:
+            node.edit(command=command)
+            node.obeys(17)
+        node.run(1800)
+        node.edit(command="flush")
+        node.run(40)
+        assert node.unread() in ({}, {"command": "flush"})
+        node.obeys(30)
+        assert node.told()[:3] == ["command = flush: done", "command = reboot: done", "command = maintenance 30: done"]
+        assert len(node.told()) == 10 and node.boots == [HARD_RESET]
+        node.check()
+        node.figure(f"{len(node.told())} commands, {len(node.boots)} reset")
+
+
+class Crashing(Editor, CrashingNode):
+    """A node whose driver blocks for ever, and which looks for parameters once a minute."""
+
+    def __init__(self, **options: Any):
+        super().__init__("time.sleep(1000000)", **options)
+        self.settings["remote"] = MINUTE["remote"]
+        self.boots: _Boots = _Boots()
+
+
+def test_a_remote_setting_ends_safe_mode():
+    """Its sensor blocks; it crashes five times; the sensor is switched off from afar, and it samples again."""
+    with Crashing() as node:
+        node.run(hours=0.5)
+        assert node.boots == [WDT_RESET] * 5
+        assert any("safe mode after 5 crashes" in str(record["value"]) for record in node.records())
+        assert not [record for record in node.records() if record["variable"] == "battery"]
+        node.edit(nonsense="1")  # which is no reason to try again
+        node.obeys()
+        assert "nonsense: refused: there is no such setting" in node.told()
+        node.run(600)
+        assert node.boots == [WDT_RESET] * 5 + [HARD_RESET]
+        node.edit(rssi__every="86400")
+        node.run_until(lambda: len(node.told()) == 2, 1200)
+        assert node.told()[1] == "rssi.every = 86400: applied"
+        edited = node.clock()
+        node.run(hours=1)
+        samples = len([record for record in node.records() if record["variable"] == "battery"])
+        assert samples >= 55 and node.boots == [WDT_RESET] * 5 + [HARD_RESET] * 2
+        node.check()
+        node.figure(f"5 crashes, safe mode, mended from afar; {samples} samples in the hour after")
+        assert edited
+
+
+def test_settings_that_crash_are_taken_back():
+    """With the new setting its sensor blocks: it is undone by the fifth start that came to nothing."""
+    with Crashing() as node:
+        node.broken(False)
+        node.run(300)
+        node.edit(sample__every="30")
+        node.boots.before = lambda: node.broken(len(node.boots) < 6)
+        node.fail("503")  # or else it is confirmed before its sensor blocks
+        node.run(hours=1)
+        node.fail(None)
+        node.obeys()
+        assert node.boots[:6] == [HARD_RESET] + [WDT_RESET] * 5
+        assert node.told() == ["sample.every = 30: taken back: 5 starts without a delivered upload"]
+        node.run(hours=1.2)  # of safe mode, in which a fifth bite ended
+        began = node.state["samples"]
+        node.run(600)
+        assert 9 <= node.state["samples"] - began <= 11
+        node.check()
+
+
+def test_a_deployment_starts_from_its_own_file():
+    with Crashing() as node:
+        node.broken(False)
+        node.run(120)
+        node.edit(sample__every="10")
+        node.obeys()
+        node.run(60)
+        node.deploy({"/notes.txt": b"a newer version"})
+        began = node.state["samples"]
+        node.run(600)
+        assert 9 <= node.state["samples"] - began <= 12
+        assert node.told() == ["sample.every = 10: applied"] and node.unread() == {}
+        node.edit(sample__every="20")
+        node.obeys()
+        began = node.state["samples"]
+        node.run(600)
+        assert 29 <= node.state["samples"] - began <= 32
+        node.check()
+
+
+def test_the_server_moves_to_a_new_root(tmp_path):
+    """Who got the new root by a parameter carries on; who did not says why, and keeps all readings."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert("localhost")
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(leaf.private_key_pem.bytes() + b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+
+    def moves(*files: Any) -> None:
+        node.cloud.tls.context.load_cert_chain(*files)
+        node.cloud._server.drop_secure()
+
+    with Node() as node:
+        node.run(300)
+        node.edit(root=authority.cert_pem.bytes().decode())
+        node.obeys()
+        moves(chain)
+        node.run(hours=2)
+        node.power_cycle()
+        node.run(hours=1)
+        assert node.state["queued"] <= 25 and not node.said("untrusted")
+        assert node.state["handshakes"] == 1
+        assert node.told()[0].endswith(" characters: applied")
+        node.check()
+        node.figure("got the new root: carries on")
+    with Node() as node:
+        node.run(300)
+        moves(chain)
+        node.run(hours=3)
+        assert node.state["error"].startswith("untrusted: no root on this board vouches for the server")
+        held = node.state["queued"]
+        assert held >= 5 * 175 and node.state["dropped"] == 0
+        moves(node.cloud._ca.chain_file, node.cloud._ca.key_file)
+        node.run(hours=2)
+        assert node.state["queued"] <= 25 and node.state["acknowledged"] >= held
+        node.check()
+        node.figure(f"did not: untrusted, {held} readings kept")
+
+
+HOSTILE = [
+    b'{"status":true,"result":' + b"[" * 30000,
+    b'{"status":true,"result":[' + b'{"id":"a","key":' + b"[" * 30000,
+    b'{"status":true,"result":[' + b'{"id":"a","key":"b","value":' * 3000,
+    b'{"status":true,"result":[{"id":"a","key":"b","value":"' + b"x" * 31000 + b'","sent":false}]}',
+    b'{"status":true,"result":[{"id":"' + b"x" * 31000 + b'","key":"b","value":"","sent":false}]}',
+    b'{"status":true,"result":"' + b"x" * 1000000 + b'"}',
+    b'{"status":true,"result":{"id":"a","key":"b","value":"c"}}',
+    b'{"status":true,"result":[1,"x",null,[],{},[{"id":"a","key":"b","value":"c"}]]}',
+    b'{"status":true,"result":[{"id":1,"key":"b","value":"c"},{"id":"a","key":null,"value":"c"}]}',
+    b'{"status":true,"result":[{"id":"a","key":"b","value":7},{"id":"a","key":"b","value":{"c":1}}]}',
+    b'{"status":true,"result":[{"id":"../../data","key":"sample.every","value":"1"}]}',
+    b'{"status":true,"result":[{"id":"a b\\r\\nX: y","key":"sample.every","value":"1"}]}',
+    b'{"status":true,"result":[{"id":"\xff\xfe","key":"sample.every","value":"1"}]}',
+    b'{"status":true,"result":[{"id":"a","key":"sample.every","value":"1"',
+    b'{"status":true}',
+    b'{"status":false,"message":"' + b"no " * 400 + b'"}',
+    b'{"status":true,"result":[]]]]]]}}}}}}',
+    b"<html><body>Please log in</body></html>",
+    b"\x00\x01\x02" * 5000,
+    b'"' * 20001,
+    b"",
+]
+
+
+def test_hostile_answers_cost_nothing_but_a_line():
+    """One after the other, in the place of the parameters; then each status that a server may have for them."""
+    answers = [(200, body) for body in HOSTILE]
+    answers += [(status, b'{"status":false,"message":"x"}') for status in (400, 401, 403, 404, 405, 413, 429, 500, 503)]
+    answers += [(302, b"")]
+    given = 0
+    with Node(heap_kib=192) as node:
+        faults = node.cloud.traffic.intercept
+
+        async def intercept(scope: Any, receive: Any, send: Any) -> bool:
+            nonlocal given
+            if scope["path"] != "/device/params" or given == len(answers):
+                return await faults(scope, receive, send)
+            status, body = answers[given]
+            given += 1
+            head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": body})
+            return True
+
+        node.cloud.traffic.intercept = intercept
+        node.run(70 * len(answers) + 300)
+        assert given == len(answers)
+        assert node.boots == [] and not node.said("failed:")
+        assert node.state["queued"] <= 25
+        assert node.told() == []
+        lines = node.said("remote:")
+        assert len(lines) <= len(answers)
+        # and then it obeys
+        node.edit(sample__every="10")
+        node.obeys()
+        assert node.told() == ["sample.every = 10: applied"]
+        node.check()
+        node.figure(f"{len(answers)} answers, {len(lines)} lines, no start, nothing late")

@@ -12,8 +12,8 @@ There is one of them at most, but for `new`. Beside it: `values`, the settings i
 and `next`, those on trial, both sealed as settings files are; <checksum>.der, roots that they name.
 
 The first line of the list is [Unix time of the fetch, the queue's tag, 0, "", ""]. In `rows`, two lines follow for each
-parameter: [checksum of its value], and it as TagoIO gave it. In the others, one: [id, key, checksum of its value, why it
-is refused or "", what is shown of its value]; with the id "" it says in its fourth place why all of it was undone.
+parameter: [checksum of its value], and it as TagoIO gave it. In the others, one: [id, key, checksum of its value, why
+it is refused or "", what is shown of its value]; with the id "" it says in its fourth place why all of it was undone.
 """
 
 import json

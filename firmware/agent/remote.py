@@ -34,10 +34,9 @@ class Remote:
     def until_due(self) -> int:
         """Milliseconds until the next look, 0 or more, if that does not wait for the uplink."""
         now = self._node.clock.mono()
-        wait = max(self._due - now, 0)
-        if now < self.maintenance or self.trial:
-            return min(wait, _HURRY_MS)
-        return wait if self._alone else _SELDOM_MS
+        if self.trial:
+            return _HURRY_MS
+        return max(self._due - now, 0) if self._alone or now < self.maintenance else _SELDOM_MS
 
     async def errand(self, pulse, uplink) -> None:
         """Look, if it is time to; an errand of the uplink."""
@@ -45,19 +44,19 @@ class Remote:
         now = node.clock.mono()
         if now < self._due and not self.trial:
             return
-        wait = self._every_ms if now >= self.maintenance else _HURRY_MS
-        self._due = now + wait
+        wait = min(self._every_ms, _RETRY_MS)
         gc.collect()
         try:
             from agent import changes
 
             forget("changes")
             forget("parameters")
-            if not await changes.run(pulse, uplink, node, self):
-                self._due = now + min(wait, _RETRY_MS)
+            if await changes.run(pulse, uplink, node, self):
+                wait = self._every_ms
         except (OSError, ValueError, MemoryError) as error:
             # nothing here may keep readings from being sent
             node.log.warning("remote", str(error) or repr(error))
+        self._due = now + (min(wait, _HURRY_MS) if now < self.maintenance else wait)
         gc.collect()
 
     async def watch(self, pulse) -> None:
