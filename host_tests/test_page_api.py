@@ -826,6 +826,12 @@ def test_simulate_says_where_its_page_is():
     assert (ended.returncode, json.loads(ended.stdout.splitlines()[-1])["samples"]) == (0, 2)
 
 
+def test_names_of_parameters_that_change_a_node(page):
+    known = {one["key"]: one["about"] for one in page.get("parameter-names")}
+    assert {"sample.every", "upload.every", "log.level", "remote.every", "clock.every"} <= set(known)
+    assert not [key for key in known if key.startswith(("wifi.", "tagoio.", "run.")) or not known[key]]
+
+
 def test_odd_text_in_a_parameter(page, device):
     status, told = page.put(f"nodes/{device[0]}/parameters", {"key": "a\ud800", "value": "\udfff\x00"})
     assert (status, [(one["key"], one["value"]) for one in told["parameters"]]) == (200, [("a?", "?\x00")])

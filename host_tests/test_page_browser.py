@@ -220,6 +220,7 @@ def set_parameter(browser, virtual):
     browser.open(f"node/{virtual}/parameters")
     if not browser.cloud.store.parameters(browser.cloud.store.device(virtual)):
         browser.fill("Name", "sample.every")
+        browser.see("p", "seconds between samples, on a grid")
         browser.fill("Value", "0.2").send_keys(Keys.ENTER)
         browser.see(".said", "sample.every is set. It waits for the node.")
 

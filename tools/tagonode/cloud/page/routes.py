@@ -49,6 +49,17 @@ def command() -> str:
     return shlex.quote(str(own)) if own.exists() else "tagonode"
 
 
+def remote_settings() -> list[dict[str, str]]:
+    """[{key, about}] of the settings of node.toml that a parameter may change."""
+    from tagonode.device import settings
+    from tagonode.model import ABOUT
+
+    keys = [
+        row[0] for row in settings.TABLE if row[0] in settings.REMOTE or row[0].partition(".")[0] in settings.REMOTE
+    ]
+    return [{"key": key, "about": ABOUT.get(key, "")} for key in keys]
+
+
 class _Files(StaticFiles):
     """Files that a browser asks for anew each time it is loaded: an update shows at once."""
 
@@ -286,6 +297,10 @@ def create_page(cloud: LocalCloud, page: PageServer) -> FastAPI:
         return _json({})
 
     # -- changes -------------------------------------------------------------------------------------------
+
+    @app.get("/page/api/parameter-names")
+    def parameter_names() -> Any:
+        return _json(remote_settings())
 
     @app.put("/page/api/nodes/{identity}/parameters")
     def set_parameter(identity: str, key: str = Body(), value: str = Body()) -> Any:

@@ -16,7 +16,7 @@ const TABS = {
 };
 
 // a rhythm is told in the steps that one sets it in
-const usual = (ms) => (ms > 250 ? Math.round(ms / 100) * 100 : ms);
+const usual = (ms) => (ms > 250 ? Math.round(ms / 100) * 100 : ms > 50 ? Math.round(ms / 10) * 10 : ms);
 
 export async function open(main, [id, tab = ""]) {
   const [name, module] = TABS[tab] ?? TABS[""];

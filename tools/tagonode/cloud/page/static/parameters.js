@@ -1,12 +1,14 @@
 // Configuration parameters of a node, which it fetches with GET /device/params.
 
-import { node as path, put, remove } from "./api.js";
+import { get, node as path, put, remove } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 
 const STATE = {
   true: ["good", "read", "the node has marked it as read"],
   false: ["warn", "waiting", "the node has not marked it as read yet"],
 };
+
+const WHAT = "Names are those of node.toml, sample.every for example; a value is written as there, texts without quotes.";
 
 export async function open(panel, id, data) {
   const body = h("tbody");
@@ -15,7 +17,11 @@ export async function open(panel, id, data) {
   const table = h("table", { class: "cards" }, h("caption", { class: "away" }, "Parameters"),
     h("thead", null, h("tr", null, ["Name", "Value", "State", "Change"].map((t) => h("th", { scope: "col" }, t)))), body);
   const empty = h("p", null, "This node has no parameters yet. Add one below: the node finds it when it asks the next time.");
-  const name = h("input", { type: "text", name: "key", required: true, maxlength: "100", autocomplete: "off", spellcheck: "false" });
+  const settings = await get("parameter-names");
+  const about = new Map(settings.map((one) => [one.key, one.about]));
+  const known = h("datalist", { id: "settings-known" }, settings.map((one) => h("option", { value: one.key }, one.about)));
+  const hint = h("p", { class: "muted" }, WHAT);
+  const name = h("input", { type: "text", name: "key", required: true, list: "settings-known", oninput: () => (hint.textContent = about.get(name.value.trim()) ?? WHAT), maxlength: "100", autocomplete: "off", spellcheck: "false" });
   const value = h("input", { type: "text", name: "value", maxlength: "6000", autocomplete: "off" });
   const form = h("form", { class: "form" },
     h("label", { class: "field wide" }, "Name", name), h("label", { class: "field wide" }, "Value", value),
@@ -25,6 +31,7 @@ export async function open(panel, id, data) {
     act(put(path(id, "/parameters"), { key: name.value, value: value.value }), `${name.value} is set. It waits for the node.`).then((good) => {
       if (!good) return;
       form.reset();
+      hint.textContent = WHAT;
       name.focus();
     });
   });
@@ -33,7 +40,7 @@ export async function open(panel, id, data) {
       h("h2", null, "Parameters"),
       h("p", { class: "muted" }, "Settings that the node fetches by itself. A change makes a parameter unread again; it counts as read once the node says so."),
       empty, h("div", { class: "scroll" }, table), said),
-    h("section", { class: "card stack", "aria-label": "Add a parameter" }, h("h2", null, "Add or change"), form));
+    h("section", { class: "card stack", "aria-label": "Add a parameter" }, h("h2", null, "Add or change"), form, hint, known));
 
   async function act(change, text) {
     try {

@@ -59,7 +59,7 @@ export async function open(main) {
     const pair = (name, ...value) => [h("dt", null, name), h("dd", null, ...value)];
     keep(facts, pair("API", h("code", null, data.url)), pair("CA", h("code", null, data.ca)), pair("Time (NTP)", h("code", null, data.ntp), " UDP"),
       pair("Data", h("code", null, data.database), data.kept ? "" : " – thrown away at the end; tagonode cloud --db FILE keeps it"),
-      pair("Holds", `${count(data.records)} readings of ${count(data.devices)} devices, ${bytes(data.size)}`));
+      pair("Holds", `${count(data.records)} readings of ${count(data.devices)} ${data.devices === 1 ? "device" : "devices"}, ${bytes(data.size)}`));
     keep(lan, data.lan
       ? h("p", { class: "banner warn", role: "note" }, h("span", null, "Open to the network: whoever has this page’s address with its key can read all readings and change parameters, and plain HTTP hides neither from others in this network. Use it on a bench, and stop it when you are done."))
       : "");
