@@ -19,9 +19,7 @@ from tagoio import verdicts
 
 BUFFER = const(4096)  # bytes of a body's piece: what one TLS record takes on esp32 and rp2
 _PATH = "/data"
-_SPREAD = const(12)  # doublings of a wait at most
 _SELDOM_MS = const(86400000)
-_ANSWERED = const(4)  # points of doubt, after which it is asked more slowly
 
 
 class Uplink:
@@ -95,7 +93,7 @@ class Uplink:
 
     async def turn(self, pulse, longest: int = 0) -> None:
         """Send what was taken up to now, then do the errands. longest: ms of a wait between two tries, beyond which it
-        gives up instead; 0: none."""
+        gives up instead; 0: none. A doubt is cleared up, however long: given up, it would begin anew each time."""
         spool = self._spool
         # what is taken meanwhile waits for its own turn: a slow link would send samples one by one
         goal = spool.next_sequence
@@ -107,7 +105,7 @@ class Uplink:
             self.changed()
             if wait is None:
                 break
-            if longest and wait > longest:
+            if longest and wait > longest and self._status["verdict"] != verdicts.AMBIGUOUS:
                 break
             await pulse.sleep(wait)
         await self.do_errands(pulse)
@@ -129,27 +127,6 @@ class Uplink:
         now = self._clock.now()
         now = self._clock.mono() if now is None else now
         return self._every_ms - (now - self._offset_ms) % self._every_ms
-
-    def _wait(self, verdict, hint):
-        """Milliseconds until the next try. hint: seconds that the server asked for, or None."""
-        window = self._window_ms
-        if verdict == verdicts.THROTTLED:
-            self._failures = 0
-            # TagoIO counts by the clock minute; all that it turned away would come back at its edge
-            return (hint * 1000 if hint else window - self._clock.now() % window) + self._jitter(window)
-        if self._doubt is not None and verdict == verdicts.AMBIGUOUS:
-            # the batch may be on its way yet
-            return window // (12 if self._doubt < _ANSWERED else 4) + self._jitter(window // 30)
-        slow = verdict not in (verdicts.UNAVAILABLE, verdicts.AMBIGUOUS)
-        if slow != self._slow:
-            self._slow = slow
-            self._failures = 0
-        doubled = min(self._failures, _SPREAD)
-        self._failures += 1
-        if slow:
-            # somebody has to change something (token, certificate, address): ask rarely, for years if need be
-            return window // 2 + self._jitter(min(window * 60, window << doubled))
-        return (hint or 0) * 1000 + self._jitter(min(window * 15, window // 30 << doubled))
 
     def _jitter(self, most):
         return random.getrandbits(28) % max(most, 1)
@@ -178,17 +155,10 @@ class Uplink:
                 status["warning"] = detail
                 self._log.warning("uplink", verdict + ": " + detail)
             return 0
-        status["error"] = verdict + ": " + detail
-        self.failures[verdict] = self.failures.get(verdict, 0) + 1
-        if "memory" in detail and verdict == verdicts.UNAVAILABLE:
-            self.short_of_memory()
-        if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE):
-            # the next batch is a smaller one, or the same reading once more
-            wait = self._window_ms // 30 if self._batch.doubted else 0
-        else:
-            wait = self._wait(verdict, hint)
-        self._log.warning("uplink", "%s: %s; next try in %d.%d s" % (verdict, detail, wait // 1000, wait % 1000 // 100))
-        return wait
+        from agent import setback
+
+        forget("setback")
+        return setback.wait(self, verdict, detail, hint)
 
     async def _send(self, pulse):
         """POST the batch: (verdict, detail, hint) as tagoio.verdicts has them."""

@@ -21,14 +21,14 @@ MUTATIONS: list[Mutation] = [
     ),
     ("settled one sample too many", "batch", "self._spool.ack, self.last", "self._spool.ack, self.last + 1"),
     ("settling is tried once", "batch", "_TRIES = const(4)", "_TRIES = const(1)"),
-    ("first wait too long", "uplink", "window // 30 << doubled", "window // 3 << doubled"),
-    ("backoff without a bound", "uplink", "min(window * 15, ", "min(1 << 29, "),
-    ("backoff that does not grow", "uplink", "self._failures += 1", "pass"),
+    ("first wait too long", "setback", "window // 30 << doubled", "window // 3 << doubled"),
+    ("backoff without a bound", "setback", "min(window * 15, ", "min(1 << 29, "),
+    ("backoff that does not grow", "setback", "uplink._failures += 1", "pass"),
     (
         "backoff that remembers other troubles",
-        "uplink",
-        "self._slow = slow\n            self._failures = 0",
-        "self._slow = slow",
+        "setback",
+        "uplink._slow = slow\n        uplink._failures = 0",
+        "uplink._slow = slow",
     ),
     (
         "backoff that remembers after a success",
@@ -37,16 +37,11 @@ MUTATIONS: list[Mutation] = [
         "status",
     ),
     ("no jitter", "uplink", "return random.getrandbits(28) % max(most, 1)", "return most - 1"),
-    ("a token refused is tried all the time", "uplink", "if slow:\n", "if False:\n"),
-    ("Retry-After of a 429 passed over", "uplink", "hint * 1000 if hint else window", "window if True else window"),
-    ("a herd comes back at the minute's edge", "uplink", "% window) + self._jitter(window)", "% window)"),
-    ("Retry-After of a 503 passed over", "uplink", "(hint or 0) * 1000 + self._jitter", "self._jitter"),
-    (
-        "a 429 without words does not wait for the minute",
-        "uplink",
-        "window - self._clock.now() % window",
-        "1000",
-    ),
+    ("a token refused is tried all the time", "setback", "if slow:\n", "if False:\n"),
+    ("Retry-After of a 429 passed over", "setback", "hint * 1000 if hint else window", "window if True else window"),
+    ("a herd comes back at the minute's edge", "setback", "% window) + uplink._jitter(window)", "% window)"),
+    ("Retry-After of a 503 passed over", "setback", "(hint or 0) * 1000 + uplink._jitter", "uplink._jitter"),
+    ("a 429 without words does not wait for the minute", "setback", "window - uplink._clock.now() % window", "1000"),
     ("the link is not waited for", "uplink", "await pulse.wait(self._link.up)", "pass"),
     ("the time is not waited for", "uplink", "await pulse.wait(self._clock.synced)", "pass"),
     ("times of an earlier boot made up", "batch", " and sample.boot == spool.boot:", ":"),
@@ -79,7 +74,7 @@ MUTATIONS: list[Mutation] = [
     ),
     ("asked once", "doubt", "_ENDS = const(8)", "_ENDS = const(4)"),
     ("asked for ever", "doubt", "_ODD = const(1)", "_ODD = const(0)"),
-    ("asked at once", "uplink", "window // (12 if", "0 * (12 if"),
+    ("asked at once", "setback", "window // (12 if", "0 * (12 if"),
     ("both questions the same", "doubt", "by_time = ", "by_time = False and "),
     ("after a restart nothing is asked", "uplink", "if self._batch.recall():\n", "if False:\n"),
     ("a lost question is an answer", "doubt", "response.status is None or ", ""),
@@ -418,8 +413,8 @@ MUTATIONS: list[Mutation] = [
         "await pulse.wait(self._link.up)\n            await pulse.wait(self._clock.synced)\n            for",
         "for",
     ),
-    ("failures are not counted", "uplink", "self.failures.get(verdict, 0) + 1", "0"),
-    ("too little memory for TLS is not told", "uplink", "            self.short_of_memory()", "            pass"),
+    ("failures are not counted", "setback", "uplink.failures.get(verdict, 0) + 1", "0"),
+    ("too little memory for TLS is not told", "setback", "        uplink.short_of_memory()", "        pass"),
     ("all is well whatever fails", "light", "    if upload_error:\n        return UPLOAD\n", ""),
     ("a network that is not there hides nothing", "light", "    if not joined:\n        return SEARCHING\n", ""),
     ("flashes run together", "light", "_PAUSE_MS = const(3000)", "_PAUSE_MS = const(240)"),
@@ -525,7 +520,7 @@ def place(file: str) -> str:
 def tests_of(file: str) -> list[str]:
     if file in BOARDS:
         return ["device/test_boards.py"]
-    names = ("uplink", "uplink_tls", "batch") if file in ("uplink", "batch", "doubt", "refusal") else (file,)
+    names = ("uplink", "uplink_tls", "batch") if file in ("uplink", "batch", "doubt", "refusal", "setback") else (file,)
     names = ("link",) if file in ("scan", "notes", "joining") else names
     names = ("clock",) if file == "timing" else names
     names = ("events",) if file in ("diary", "mail") else names

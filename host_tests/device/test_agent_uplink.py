@@ -11,7 +11,7 @@ from agentworld import Enough, Pulse
 from uplinkrig import CHANNELS, NOON_MS, Rig
 
 import pytest
-from agent import supervisor
+from agent import setback, supervisor
 from agent.log import Log
 from harness import heap
 from session.client import SessionError
@@ -106,7 +106,7 @@ THROTTLED = (
 @ROOMY
 async def test_a_herd_that_was_turned_away_comes_back_spread_over_a_minute(tmp, hint, least, most):
     rig = Rig(tmp, Scripted(None), samples=0)
-    waits = [rig.uplink._wait(verdicts.THROTTLED, hint) for _ in range(300)]
+    waits = [setback._pause(rig.uplink, verdicts.THROTTLED, hint) for _ in range(300)]
     assert least <= min(waits) < least + 3000
     assert most - 3000 < max(waits) <= most
 
@@ -362,6 +362,30 @@ async def test_what_is_taken_while_it_sends_waits_for_the_next_turn(tmp):
     # each turn sends what was there when it began: no chain of requests with one sample each
     assert rig.turns == len(rig.session.bodies) > 3
     assert rig.spool.queued == 0
+
+
+class Forgetful(Scripted):
+    """What is sent first never arrives, and nobody says so; then all is well."""
+
+    async def request(self, head, body, response):
+        if body is None:
+            text = b'{"status":true,"result":[]}'
+            response.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+            return response
+        if not self.bodies:
+            self.bodies.append(b"lost")
+            raise failure("answer", "nothing moved", True)
+        return await super().request(head, body, response)
+
+
+async def test_a_turn_that_must_be_short_clears_up_a_doubt(tmp):
+    session = Forgetful(None)
+    rig = Rig(tmp, session, samples=1)
+    for _ in range(2):
+        rig.uplink.begin(rig.pulse)
+        await rig.uplink.turn(rig.pulse, 8000)
+    assert not rig.spool.queued, "given up at each turn, the doubt began anew for ever"
+    assert len(session.bodies) == 2
 
 
 @pytest.mark.parametrize("failures", (1, 3))
