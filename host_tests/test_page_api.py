@@ -21,8 +21,8 @@ from harness import commands, places
 from tagonode.cloud import LocalCloud, lan, listening
 from tagonode.cloud.certificates import BAD_KINDS
 from tagonode.cloud.faults import KINDS, Fault
+from tagonode.cloud.page import overview, state
 from tagonode.cloud.page import recorder as recorder_module
-from tagonode.cloud.page import state
 from tagonode.cloud.page.live import Live
 from tagonode.cloud.page.overview import RAW_POINTS, Habits, Node
 from tagonode.cloud.page.recorder import BODY_KEPT, Exchange, Sender, mask
@@ -485,6 +485,17 @@ def test_csv(page, device):
     assert rows[2]["value"] == "a\nb"
     everything = page.ask("GET", f"/page/api/nodes/{identity}/data.csv?range=all")[2]
     assert everything.count("temperature") == 2
+
+
+def test_csv_in_pieces(page, device, monkeypatch):
+    """Many of one moment, over the end of a piece: each of them once."""
+    identity, _, client = device
+    client.post([{"variable": "v", "value": n, "time": (NOW - n // 7) * 1000} for n in range(40)])
+    for size in (1, 7, 39, 40, 41):
+        monkeypatch.setattr(overview, "CSV_ROWS", size)
+        text = page.ask("GET", f"/page/api/nodes/{identity}/data.csv?range=all")[2]
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        assert [int(row["value"]) for row in rows] == sorted(range(40), key=lambda n: (-(n // 7), n))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from tagonode.cloud.rules import Record, Refused
 
 VERSION = 2  # of the schema, kept in the file as user_version
 MAX_BYTES = 4_000_000_000  # of the file: some 30 million records
+WAL_BYTES = 64_000_000  # that the file beside it keeps once it was longer
 ROOM_EVERY = 50  # so many POSTs pass between looks at the file's size
 PRUNED_AT_ONCE = 20_000
 
@@ -154,6 +155,7 @@ class Store:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=10)
         connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
         return connection
 
     def _create(self) -> None:

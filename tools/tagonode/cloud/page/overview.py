@@ -27,6 +27,7 @@ VARIABLES = 60  # of one node
 TEXTS = 100  # newest values that are no numbers
 GAP = 3.5  # times the usual distance between samples
 RECOUNT_S = 60
+CSV_ROWS = 2_000  # at a time
 HABIT_SAMPLES, HABIT_S = 16, 5  # known from so many samples, a node's habits are looked up no more often than that
 LATE_MS = 604_800_000  # a sample that arrives later than that is not shown by its arrival
 
@@ -343,19 +344,23 @@ class Overview:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\r\n")
         writer.writerow(("time", "arrived", "variable", "value", "unit", "group", "location", "metadata"))
-        with self._db() as db:
-            rows = db.execute(
-                'SELECT time, created_at, variable, value, unit, "group", location, metadata FROM data '
-                "WHERE device = ? AND time BETWEEN ? AND ? ORDER BY time, number",
-                (node.number, start, end),
-            )
-            for at, arrived, *rest in rows:
-                writer.writerow((times.iso8601(at), times.iso8601(arrived), *map(_cell, rest)))
-                if out.tell() > 32_768:
-                    yield out.getvalue()
-                    out.seek(0)
-                    out.truncate()
+        last, number = start, -1
+        while True:
+            # in pieces, for who reads slowly must not hold up the database's housekeeping
+            with self._db() as db:
+                rows = db.execute(
+                    'SELECT number, time, created_at, variable, value, unit, "group", location, metadata FROM data '
+                    "WHERE device = ? AND time BETWEEN ? AND ? AND (time > ? OR number > ?) "
+                    "ORDER BY time, number LIMIT ?",
+                    (node.number, last, end, last, number, CSV_ROWS),
+                ).fetchall()
+            for number, last, arrived, *rest in rows:  # noqa: B007
+                writer.writerow((times.iso8601(last), times.iso8601(arrived), *map(_cell, rest)))
             yield out.getvalue()
+            out.seek(0)
+            out.truncate()
+            if len(rows) < CSV_ROWS:
+                return
 
 
 def _cell(value: Any) -> Any:
