@@ -128,6 +128,7 @@ class DutyNode(Node):
         self._held = config["duty.stay"] if cause in ("power on", "reset", "soft reset") else 0
         self._next = 0  # when a wake links again
         self._failed = 0  # wakes in a row that have not delivered everything
+        self._soon = False  # among what they have not was an alarm
         self._urgent = False
         self._asked = None  # when the time was asked for
         self._slept = 0  # since it was told
@@ -151,6 +152,7 @@ class DutyNode(Node):
         if not kept:
             return
         self._held, self._next, self._failed, self._urgent, self._asked, self._rate = kept["duty"]
+        self._soon = kept["soon"]
         self._lead, self._looked, self._slept = kept["lead"], kept["looked"], kept["slept"]
         self.spool.boot, self._first, self.wakes, self.heard, self.restarts = kept["node"]
         self.status["requests"], self.status["handshakes"], self.status["resent"] = kept["sent"]
@@ -180,6 +182,7 @@ class DutyNode(Node):
             "clock": [clock.state, clock._offset, clock._at],
             "duty": [self._held, self._next, self._failed, self._urgent, self._asked, self._rate],
             "slept": self._slept,
+            "soon": self._soon,
             "lead": self._lead,
             "looked": self._looked,
             "node": [self.spool.boot, self._first, self.wakes, self.heard, self.house.restarts],
@@ -357,10 +360,12 @@ class DutyNode(Node):
             clock._base = None if self._memory else clock._base  # a crystal that rests is not measured
         if done.is_set() and self.spool.next_sequence - self.spool.samples_queued >= goal:
             self._failed = 0
+            self._soon = False
             self._next = mono + self.uplink.until_due()
         else:
             self._failed += 1
-            wait = pause(self._failed, self._sample_ms if self._urgent else self._every_ms)
+            self._soon = self._soon or self._urgent
+            wait = pause(self._failed, self._sample_ms if self._soon else self._every_ms)
             self._next = mono + wait
             text = "sleeps again with %d samples to send; next try in %d s"
             self.log.warning("duty", text % (self.spool.samples_queued, wait // 1000))
