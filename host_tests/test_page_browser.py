@@ -194,7 +194,13 @@ def test_an_empty_stand_in_says_what_to_do(chromium):
         browser.gone(".next")
     browser.see("#lost", "has stopped")
     browser.see("#live", "Not connected")
-    chromium.get("about:blank")
+    with LocalCloud(page=True, page_port=empty.page.port) as again:
+        browser.see("#live", "Live")
+        browser.gone("#lost")
+        with Client(again, again.create_device("Another day")) as client:
+            client.post(readings(1))
+        browser.see("tbody tr", "Another day")
+        chromium.get("about:blank")
     chromium.get_log("browser")  # that the connection was lost is told there, too
 
 

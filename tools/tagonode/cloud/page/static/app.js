@@ -61,13 +61,15 @@ async function refresh() {
   if (busy || due === null || document.hidden || lost) return;
   busy = true;
   const ids = due;
+  const began = performance.now();
   due = null;
   try {
     await view?.refresh(ids === "all" ? null : ids);
   } catch {
     // the stream says whether the server is gone; what is on the screen stays
   }
-  await new Promise((done) => setTimeout(done, PAUSE_MS));
+  // a large fleet on a slow machine gets longer pauses
+  await new Promise((done) => setTimeout(done, Math.max(PAUSE_MS, 3 * (performance.now() - began))));
   busy = false;
   refresh();
 }

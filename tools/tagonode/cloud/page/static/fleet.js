@@ -81,7 +81,11 @@ function makeRow(n) {
   row.addEventListener("click", (event) => {
     if (!event.target.closest("a") && !String(getSelection())) location.hash = link.hash;
   });
+  let shown = "";
   row.update = (fresh) => {
+    const text = JSON.stringify(fresh);
+    if (text === shown) return;
+    shown = text;
     if (link.textContent !== fresh.name) link.textContent = fresh.name;
     keep(state, pill(fresh.state));
     COLUMNS.forEach(([, cell], i) => keep(row.cells[i + 1], cell(fresh)));
