@@ -373,7 +373,7 @@ class Forgetful(Scripted):
             response.feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
             return response
         if not self.bodies:
-            self.bodies.append(b"lost")
+            self.bodies.append(b"".join([bytes(piece) for piece in body]))
             raise failure("answer", "nothing moved", True)
         return await super().request(head, body, response)
 
