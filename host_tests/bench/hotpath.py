@@ -2,9 +2,9 @@
 
 TagoNode's whole pipeline, as in compare.py, under callgrind: drivers, sampler, queue, encoder, uplink, session. Two
 tables of instructions a record, by function of the firmware, from the marks of hotpath_marks.py, whose own cost is
-taken out, and by function of the interpreter, on littlefs. What is done once, like a handshake, is in neither: they are
-the difference between a short run and a longer one. `sampling` and `counting_flash` stand for sensors and a flash chip;
-they are not the node's and not in the shares.
+taken out, and by function of the interpreter. The queue is in a folder of the PC: no littlefs. What is done once, like
+a handshake, is in neither: they are the difference between a short run and a longer one. `sampling` stands for sensors;
+it is not the node's and not in the shares.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from rich.table import Table  # noqa: E402
 from bench import compare, uplink  # noqa: E402
 from bench.uplink_readings import CHANNELS  # noqa: E402
 
-FEW = 4  # samples
+FEW, MANY = 4, 100  # samples
+SHOWN = 40
 _FOREIGN = ("counting_flash.", "sampling.", "nothing", "calls of nothing", "(")
 _COST = re.compile(r"^(?:totals|summary): (\d+)", re.MULTILINE)
 
@@ -49,13 +50,23 @@ class Bench(compare.Bench):
         out, trace = self._folder / "marks", self._folder / "trace"
         self._under = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}"]
         self._under += ["--dump-before=mp_builtin_hex", "--combine-dumps=no", "--dump-line=no", sys.executable]
-        queue = str(self._folder / "marked")
-        place = {"image": "", "folder": queue, "trace": str(trace)}
+        place = {"image": "", "folder": str(self._queue()), "trace": str(trace)}
         try:
             self._measured("hotpath_marks", "8M", **{**self._order(peer), **place, "samples": samples, "turn": samples})
         finally:
             self._under = []
         return functions(trace.read_text().split("\n")[:-1], costs(out))
+
+    def interpreters(self, samples: int) -> dict[str, int]:
+        """{function of the interpreter: what it cost itself} in a run of so many samples."""
+        place = {"image": "", "folder": str(self._queue()), "turn": samples // 2}
+        self._counted(lambda: self.run("tagonode", samples, **place))
+        return interpreters((self._folder / "callgrind").read_text())
+
+    def _queue(self) -> Path:
+        queue = self._folder / "hot"
+        shutil.rmtree(queue, ignore_errors=True)
+        return queue
 
 
 def costs(out: Path) -> Iterator[int]:
@@ -97,28 +108,26 @@ def functions(trace: list[str], spent: Iterator[int]) -> dict[str, Function]:
     return found
 
 
-def interpreters(text: str) -> list[tuple[str, int]]:
-    """Functions of the interpreter and what each cost without what it calls, the dearest first: of a callgrind file."""
+def interpreters(text: str) -> dict[str, int]:
+    """{function: what it cost without what it calls} of a callgrind file."""
     names: dict[str, str] = {}
     cost: dict[str, int] = defaultdict(int)
     current, of_call = "", False
     for line in text.splitlines():
-        if line.startswith("fn="):
-            number, _, name = line[3:].partition(" ")
+        key, _, rest = line.partition("=")
+        if key in ("fn", "cfn"):
+            number, _, name = rest.partition(" ")
             if name:
-                names[number] = name
-            current = names[number]
-        elif line.startswith("cfn="):
-            number, _, name = line[4:].partition(" ")
-            if name:
-                names[number] = name
-        elif line.startswith("calls="):
+                names[number] = re.sub(r"('\d+|@@.*)$", "", name)
+            if key == "fn":
+                current = names[number]
+        elif key == "calls":
             of_call = True
-        elif line[:1] in "+-*0123456789" and line:
+        elif re.match(r"[+*\-\d]", line):
             if not of_call:
-                cost[re.sub(r"'\d+$", "", current)] += int(line.split()[1])
+                cost[current] += int(line.split()[1])
             of_call = False
-    return sorted(cost.items(), key=lambda item: -item[1])
+    return cost
 
 
 def main() -> int:
@@ -135,14 +144,23 @@ def main() -> int:
     with Bench() as bench, uplink.working(console, "marks, twice"):
         # what is done once, like the handshake, is in both
         few, many = bench.marked(FEW), bench.marked(FEW + options.samples)
+        first, second = bench.interpreters(FEW), bench.interpreters(FEW + MANY)
     own = {name: each.less(few[name]) for name, each in many.items() if not name.startswith(_FOREIGN)}
     total = sum(each.own for each in own.values())
     table = Table(title=f"Firmware: instructions a record of {records}, {total / records:,.0f} in all")
     for head in ("function", "calls a sample", "its own", "share", "with what it calls"):
         table.add_column(head, justify="left" if head == "function" else "right")
-    for name, each in sorted(own.items(), key=lambda item: -item[1].own)[:40]:
+    for name, each in sorted(own.items(), key=lambda item: -item[1].own)[:SHOWN]:
         cells = (f"{each.own / records:,.0f}", f"{each.own / total:.1%}", f"{each.all / records:,.0f}")
         table.add_row(name, f"{each.calls / options.samples:.1f}", *cells)
+    console.print(table)
+    spent = {name: number - first.get(name, 0) for name, number in second.items()}
+    total, records = sum(spent.values()), MANY * len(CHANNELS)
+    table = Table(title=f"Interpreter: instructions a record of {records}, {total / records:,.0f} in all")
+    for head in ("function", "its own", "share"):
+        table.add_column(head, justify="left" if head == "function" else "right")
+    for name, number in sorted(spent.items(), key=lambda item: -item[1])[:SHOWN]:
+        table.add_row(name, f"{number / records:,.0f}", f"{number / total:.1%}")
     console.print(table)
     return 0
 

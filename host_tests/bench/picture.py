@@ -78,7 +78,7 @@ _DRAWN = (
     ("time_late", "time, delayed ACKs"),
     ("instructions", "CPU instructions"),
 )
-_LEGEND = ("POST a sample", "POST 20 samples", "file + POST a sample", "expert's script", "TagoNode")
+_LEGEND = ("POST a sample", "POST 20 samples", "a file, a POST each", "expert's script", "TagoNode")
 _COLOURS = ("#9aa5b1", "#6b7785", "#c99a5b", "#5b8def", "#1f9d6b")
 _DARK = """inline:@media (prefers-color-scheme: dark) {
 .background, .plot > .background { fill: #0d1117 !important; }
@@ -131,6 +131,8 @@ def drawing(figures: dict[str, dict[str, Any]]) -> bytes:
         major_label_font_size=15,
         legend_font_size=15,
         title_font_size=18,
+        value_font_size=12,
+        value_colors=("#24292f",) * 5,
         opacity=".95",
     )
     chart = pygal.Bar(
@@ -146,8 +148,11 @@ def drawing(figures: dict[str, dict[str, Any]]) -> bytes:
         truncate_legend=-1,
         truncate_label=-1,
         y_labels=(0.1, 1, 10, 100, 1000),
-        value_formatter=lambda value: f"{value:g}",
+        value_formatter=lambda value: f"{value:.0f}" if value >= 10 else f"{value:.2g}",
         range=(0.1, 1000),
+        zero=0.1,
+        print_values=True,
+        print_values_position="top",
         margin=12,
         title="What the same readings cost, as a multiple of TagoNode's (logarithmic)",
     )

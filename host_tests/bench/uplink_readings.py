@@ -1,6 +1,5 @@
 """The readings that all sides of the benches send. Runs under MicroPython only."""
 
-import random
 import time
 
 CHANNELS = (
@@ -24,9 +23,17 @@ def channels(count):
     return MANY[:count] if count else CHANNELS
 
 
+def _chance():
+    # one of its own: the node uses random's as well. The upper bits of a linear congruential generator
+    state = 1
+    while True:
+        state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+        yield state >> 15
+
+
 def readings(samples, count=0):
     """Yields (unix ms, [value of each channel]) of so many samples, every time the same."""
-    random.seed(1)
+    chance = _chance()
     values = list(_FIRST)
     moment = START_MS
     whole = channels(count)
@@ -34,9 +41,9 @@ def readings(samples, count=0):
         values.append(20.0)
     for _ in range(samples):
         for i, (_, _, decimals) in enumerate(whole):
-            value = values[i] + (random.random() * 2 - 1) * (0.1 if count else _STEP[i])
+            value = values[i] + (next(chance) / 32768 - 1) * (0.1 if count else _STEP[i])
             values[i] = round(value, decimals) if decimals else int(value)
-        yield moment + random.getrandbits(4), values[: len(whole)]
+        yield moment + (next(chance) >> 12), values[: len(whole)]
         moment += EVERY_MS
 
 
