@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from harness.places import HOST_TESTS
-from tagonode import config, model, rules
+from tagonode import check, config, model, rules
 from tagonode.drivers import BUILT_IN
 from tagonode.scan import KNOWN
 from test_driver_table import wait_ms
@@ -188,9 +188,12 @@ SECRETS = {
     "a misspelt key": ('# a\ntokn = "x"\n', ["secrets.toml:2: tokn: unknown key; did you mean 'token'?"]),
     "an unknown key": (
         'hostname = "y"\n',
-        ["secrets.toml:1: hostname: unknown key; there are token, wifi_password"],
+        ["secrets.toml:1: hostname: unknown key; there are token, wifi_password, wifi_passwords"],
     ),
-    "a secret as key": ('"hunter-2" = "y"\n', ["secrets.toml:1: unknown key; there are token, wifi_password"]),
+    "a secret as key": (
+        '"hunter-2" = "y"\n',
+        ["secrets.toml:1: unknown key; there are token, wifi_password, wifi_passwords"],
+    ),
     "no text": ("wifi_password = 12345678\n", ["secrets.toml:1: wifi_password: has to be a text, in quotes"]),
     "white space": ('\ntoken = "x "\n', ["secrets.toml:2: token: has white space at its ends: take it out"]),
     "an account token": (
@@ -203,7 +206,21 @@ SECRETS = {
     "no quotes": ("token = hunter2\n", ['secrets.toml:1: not valid TOML: write name = "…", with quotes']),
     "another's section": (
         '[device]\nid = "y"\n',
-        ["secrets.toml:1: device: unknown key; there are token, wifi_password"],
+        ["secrets.toml:1: device: unknown key; there are token, wifi_password, wifi_passwords"],
+    ),
+    "passwords as a text": (
+        'wifi_passwords = "hunter2"\n',
+        [
+            "secrets.toml:1: wifi_passwords: has to be a section: write [wifi_passwords], and below it "
+            '"name of the network" = "…"'
+        ],
+    ),
+    "a password that is none": (
+        '[wifi_passwords]\n"a b" = 12345678\nfield = " x"\nbarn = ""\n',
+        [
+            "secrets.toml:2: wifi_passwords.a b: has to be a text, in quotes",
+            "secrets.toml:3: wifi_passwords.field: has white space at its ends: take it out",
+        ],
     ),
     "nothing yet": ('token = ""\nwifi_password = ""\n', []),
 }
@@ -222,6 +239,42 @@ def test_what_is_wrong_in_secrets_toml(monkeypatch, text, expected):
     with pytest.raises(config.ConfigError) as caught:
         config.secret(config.ENV_TOKEN, NODE)
     assert caught.value.problems == expected and caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "name, value, expected",
+    [
+        (config.ENV_TOKEN, "x\ny", "TAGONODE_TOKEN: holds a line break or another control character: take it out"),
+        (config.ENV_TOKEN, " x", "TAGONODE_TOKEN: has white space at its ends: take it out"),
+        (config.ENV_WIFI, "x ", "TAGONODE_WIFI_PASSWORD: has white space at its ends: take it out"),
+        (config.ENV_WIFI, "", None),
+    ],
+)
+def test_check_looks_at_secrets_of_the_environment(monkeypatch, capsys, name, value, expected):
+    NODE.write_text(BASE)
+    monkeypatch.setenv(name, value)
+    assert check.check(NODE) == (1 if expected else 0)
+    assert (expected or "").splitlines() == capsys.readouterr().err.splitlines()[:1]
+
+
+def test_check_says_which_of_two_secrets_counts(monkeypatch, capsys):
+    NODE.write_text(BASE)
+    Path("secrets.toml").write_text('token = "of the file"\n')
+    Path("secrets.toml").chmod(0o600)
+    monkeypatch.setenv(config.ENV_TOKEN, "of the environment")
+    assert check.check(NODE) == 0
+    assert (
+        "note: TAGONODE_TOKEN: is set in this shell, and goes before token in secrets.toml" in capsys.readouterr().out
+    )
+
+
+def test_a_password_of_no_network_is_a_mistake(capsys):
+    NODE.write_text(BASE)
+    Path("secrets.toml").write_text('[wifi_passwords]\nfeild = "hunter2"\n')
+    assert check.check(NODE) == 1
+    said = "".join(capsys.readouterr())
+    assert "secrets.toml:2: wifi_passwords: node.toml has no such network; did you mean 'field'?" in said
+    assert "hunter2" not in said
 
 
 def test_secrets_come_from_the_environment_first(monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tomllib
 
 from mpremote.transport import TransportExecError
 
@@ -12,6 +13,7 @@ from harness import boards, commands
 from tagonode import config, deploy, port
 from tagonode import console as printed
 from tagonode.virtual import image
+from test_config_mistakes import BASE
 
 TOKEN = "5ca11ab1-0000-4000-8000-00000badcafe"
 
@@ -247,34 +249,90 @@ def test_no_permission(bench, monkeypatch):
 @pytest.mark.parametrize(
     "secrets, words",
     [
-        ("", "the node has no device token yet: run tagonode provision FOLDER/node.toml, or write token = "),
+        ("", "the node has no device token yet: run tagonode provision 'FOLDER/node.toml', or write token = "),
         (
             f'token = "{TOKEN}"\n',
-            'there is no Wi-Fi password: write wifi_password = "…" into FOLDER/secrets.toml, or set ',
+            "there is no password for the Wi-Fi network 'field', 'barn': write wifi_password = \"…\" into "
+            "FOLDER/secrets.toml, or set ",
+        ),
+        (
+            f'token = "{TOKEN}"\n[wifi_passwords]\nfield = ""\n',
+            "there is no password for the Wi-Fi network 'barn': write ",
         ),
     ],
-    ids=["token", "Wi-Fi"],
+    ids=["token", "Wi-Fi", "one of two"],
 )
 def test_secrets_that_are_missing(tmp_path, secrets, words):
-    (tmp_path / "secrets.toml").write_text(secrets)
+    folder = tmp_path / "a node"
+    folder.mkdir()
+    (folder / "secrets.toml").write_text(secrets)
     with pytest.raises(deploy.DeployError) as caught:
-        deploy.find_secrets(tmp_path / "node.toml")
-    assert str(caught.value).startswith(words.replace("FOLDER", str(tmp_path)))
+        deploy.find_secrets(folder / "node.toml", two_networks())
+    assert str(caught.value).startswith(words.replace("FOLDER", str(folder)))
+
+
+def two_networks():
+    return config.check(tomllib.loads(BASE.replace('["field"]', '["field", "barn"]')), "node.toml")
+
+
+@pytest.mark.parametrize(
+    "secrets, environment, passwords",
+    [
+        ('wifi_password = "all-1"\n', None, ["all-1", "all-1"]),
+        ('wifi_password = ""\n', None, ["", ""]),
+        ('wifi_password = "all-1"\n[wifi_passwords]\nbarn = "own-1"\n', None, ["all-1", "own-1"]),
+        ('wifi_password = "all-1"\n[wifi_passwords]\nbarn = "own-1"\n', "env-1", ["env-1", "own-1"]),
+        ('[wifi_passwords]\n"barn" = ""\nfield = "own-2"\n', None, ["own-2", ""]),
+        ("", "", ["", ""]),
+    ],
+    ids=["one for all", "open networks", "one has its own", "the environment's for all", "each its own", "open by env"],
+)
+def test_wifi_passwords(tmp_path, monkeypatch, secrets, environment, passwords):
+    monkeypatch.delenv(config.ENV_TOKEN, raising=False)
+    monkeypatch.delenv(config.ENV_WIFI, raising=False)
+    if environment is not None:
+        monkeypatch.setenv(config.ENV_WIFI, environment)
+    (tmp_path / "secrets.toml").write_text(f'token = "{TOKEN}"\n{secrets}')
+    found = deploy.find_secrets(tmp_path / "node.toml", two_networks())("any serial")
+    settings = two_networks().device_settings(found.token, found.wifi_passwords)
+    assert settings["wifi.networks"] == [["field", passwords[0]], ["barn", passwords[1]]]
+
+
+@pytest.mark.parametrize(
+    "secrets, environment, mistake",
+    [
+        ("", {config.ENV_TOKEN: "a-token-1\n"}, "TAGONODE_TOKEN: holds a line break or another control character"),
+        (
+            '[wifi_passwords]\nbran = "own-1"\n',
+            {},
+            "secrets.toml:2: wifi_passwords: node.toml has no such network; did",
+        ),
+        ("wifi_password = 12345678\n", {}, "secrets.toml:1: wifi_password: has to be a text, in quotes"),
+    ],
+    ids=["of the environment", "of no network", "a number"],
+)
+def test_secrets_that_check_would_refuse_reach_no_board(tmp_path, monkeypatch, secrets, environment, mistake):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "secrets.toml").write_text(secrets)
+    with pytest.raises(config.ConfigError) as caught:
+        deploy.find_secrets(tmp_path / "node.toml", two_networks())
+    assert mistake in str(caught.value) and "12345678" not in str(caught.value) and "own-1" not in str(caught.value)
 
 
 def test_secrets_of_the_environment_come_first_and_an_open_network_has_none(tmp_path, monkeypatch):
     (tmp_path / "secrets.toml").write_text('token = "11111111-2222-3333-4444-555555555555"\nwifi_password = ""\n')
     monkeypatch.setenv(config.ENV_TOKEN, TOKEN)
     monkeypatch.setenv(config.ENV_WIFI, "")
-    found = deploy.find_secrets(tmp_path / "node.toml")("any serial")
-    assert (found.token, found.wifi_password) == (TOKEN, "")
+    found = deploy.find_secrets(tmp_path / "node.toml", two_networks())("any serial")
+    assert (found.token, found.wifi_passwords) == (TOKEN, {"field": "", "barn": ""})
 
 
 def test_tokens_of_a_fleet(tmp_path, monkeypatch):
     monkeypatch.setenv(config.ENV_WIFI, PASSWORD)
     result = tmp_path / "result.csv"
     result.write_text(f"name,serial,device_id,token,result\none,E66A,1,{TOKEN},made\ntwo,,2,x,made\n")
-    secrets = deploy.find_secrets(tmp_path / "node.toml", result)
+    secrets = deploy.find_secrets(tmp_path / "node.toml", two_networks(), result)
     assert secrets("e66a").token == TOKEN
     with pytest.raises(
         deploy.DeployError, match="result.csv has the serial number e66b, which this board has: provision it"
@@ -282,9 +340,9 @@ def test_tokens_of_a_fleet(tmp_path, monkeypatch):
         secrets("e66b")
     result.write_text("something else\n1\n")
     with pytest.raises(deploy.DeployError, match="is no result file of provision --csv: name that"):
-        deploy.find_secrets(tmp_path / "node.toml", result)
+        deploy.find_secrets(tmp_path / "node.toml", two_networks(), result)
     with pytest.raises(deploy.DeployError, match="No such file or directory: name the result file of provision --csv"):
-        deploy.find_secrets(tmp_path / "node.toml", tmp_path / "nothing.csv")
+        deploy.find_secrets(tmp_path / "node.toml", two_networks(), tmp_path / "nothing.csv")
 
 
 BOARDS = [

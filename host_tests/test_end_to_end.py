@@ -51,7 +51,7 @@ def test_new_check_build_provision_deploy_monitor_change_deploy(bench: Rig, tmp_
 
     account = {"TAGOIO_ACCOUNT_TOKEN": cloud.account_token}
     run("provision", node, "--name", DEVICE, "--url", cloud.url, "--ca", bench.ca, "--yes", **account)
-    edit(folder / "secrets.toml", ("^wifi_password = .*", f'wifi_password = "{PASSWORD}"'))
+    edit(folder / "secrets.toml", ("^# wifi_password = .*", f'wifi_password = "{PASSWORD}"'))
     token = re.search('^token = "(.+)"', (folder / "secrets.toml").read_text(), re.MULTILINE)
     assert token and token[1] != cloud.device_token
 

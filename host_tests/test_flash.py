@@ -641,7 +641,7 @@ ANY = "no board is found. A Pico: hold its BOOTSEL button .*An ESP32: plug it in
         ([], Options(drive=Path("/nowhere")), FlashError, "/nowhere is no drive of a Pico's bootloader: hold"),
         ([], Options(board="pico"), WrongUse, "--board pico: there is no such board to flash; there are esp32, "),
         ([], Options(port="x", drive=Path("y")), WrongUse, "--port and --drive exclude each other"),
-        ([], Options(sha256="abc"), ImageError, "--sha256 abc: a SHA-256 has 64 hexadecimal digits"),
+        ([], Options(sha256="abc"), WrongUse, "--sha256 abc: a SHA-256 has 64 hexadecimal digits"),
         (
             [CP210X],
             Options(board="esp32"),
@@ -778,6 +778,10 @@ def test_the_commands_own_words(tmp_path):
     assert "x.uf2 is for RP2040, but the board there has an RP2350: take the image from" in done.stderr
     done = run("--board", "pico")
     assert done.returncode == 2 and done.stderr.startswith("--board pico: there is no such board to flash")
+    done = run("--drive", tmp_path, "--image", tmp_path / "x.uf2", "--sha256", "abc")
+    assert done.returncode == 2 and done.stderr.startswith("--sha256 abc: a SHA-256 has 64 hexadecimal digits")
+    done = run("--drive", tmp_path, "--image", tmp_path / "x.uf2", "--sha256", "0" * 64)
+    assert done.returncode == 1 and "x.uf2 has another SHA-256 than you gave" in done.stderr
     done = run("--help")
     assert done.returncode == 0 and "Example: tagonode flash" in done.stdout
 

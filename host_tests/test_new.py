@@ -1,13 +1,16 @@
 """tagonode new: what it writes passes check and runs; what it asks; what it leaves alone."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import re
 import select
+import shlex
 import stat
 import sys
+import termios
 import time
 import tomllib
 from pathlib import Path
@@ -52,7 +55,7 @@ def test_defaults_need_no_terminal(tmp_path):
     assert (folder / ".gitignore").read_text() == "secrets.toml\n"
     assert stat.S_IMODE((folder / "secrets.toml").stat().st_mode) == 0o600
     secrets = tomllib.loads((folder / "secrets.toml").read_text())
-    assert secrets == {"token": "", "wifi_password": ""}
+    assert secrets == {"token": ""}  # an empty password would be that of an open network
     assert config.secret_problems(folder / "node.toml") == []
     status, said = run("check", folder / "node.toml")
     assert status == 0 and "no mistake" in said
@@ -218,14 +221,33 @@ REFUSED = {
     "no TLS": (("--yes", "--region", "http://bench"), "a node sends over verified TLS: give https://HOST"),
     "sensor": (("--yes", "--sensor", "bme208"), "there is no driver 'bme208'; did you mean 'bme280'?"),
     "network": (("--yes", "--wifi", "é" * 17), "a Wi-Fi network's name has 1 to 32 bytes"),
+    "too much": (
+        ("--yes", *("--sensor", "pms5003") * 3),
+        "pico_w has no bus left for pms5003: leave it out, or choose another board",
+    ),
 }
 
 
 @pytest.mark.parametrize("arguments, expected", REFUSED.values(), ids=REFUSED)
 def test_what_is_refused(tmp_path, arguments, expected):
     folder = tmp_path / "node"
-    assert run("new", folder, *arguments) == (1, expected + "\n")
+    assert run("new", folder, *arguments) == (2, expected + "\n")
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "name, named",
+    [("gh", "has 2 characters: give 3 to "), ("x" * 101, "has 101 characters: give 3 to "), ("a greenhouse", None)],
+    ids=["two letters", "too long", "of two words"],
+)
+def test_what_comes_next_can_be_pasted(tmp_path, name, named):
+    """Each path in quotes where it needs them; and a --name where the folder's will not do."""
+    status, said = run("new", tmp_path / name, "--yes")
+    assert status == 0
+    assert (f"at TagoIO, {named}" in said and "give tagonode provision a --name" in said) == bool(named)
+    commands_said = said.rpartition("Next: ")[2].replace(", and", "\n").replace(" to see it run", "\n").splitlines()
+    for line, word in zip(commands_said, ("check", "simulate"), strict=False):
+        assert shlex.split(line) == ["tagonode", word, str(tmp_path / name / "node.toml")]
 
 
 def test_a_place_that_cannot_be_written_to(tmp_path):
@@ -237,12 +259,19 @@ def test_a_place_that_cannot_be_written_to(tmp_path):
 # ---- what it asks
 
 
+def _own_terminal() -> None:
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # which sends it Ctrl-C
+
+
 class Person:
     """Someone at a terminal, who answers each question once it stands there."""
 
     def __init__(self, *command: object):
         self._fd, terminal = pty.openpty()
-        self._process = Popen([*map(str, command)], stdin=terminal, stdout=terminal, stderr=terminal)
+        self._process = Popen(
+            [*map(str, command)], stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=_own_terminal
+        )
         os.close(terminal)
         self.screen = ""
         self._answered = 0  # how much of the screen was there when the last answer was given
@@ -262,9 +291,8 @@ class Person:
         self._answered = len(self.screen)
         os.write(self._fd, text.encode() + b"\n")
 
-    def give_up(self) -> None:
-        """Ctrl-D."""
-        os.write(self._fd, b"\x04")
+    def press(self, control: bytes) -> None:
+        os.write(self._fd, control)
 
     def leave(self) -> int:
         """All that comes yet, and the exit status."""
@@ -310,11 +338,12 @@ def test_questions_and_answers(tmp_path):
     ]
 
 
-def test_who_leaves_in_the_middle_leaves_nothing(tmp_path):
+@pytest.mark.parametrize("control, status", [(b"\x04", 1), (b"\x03", 130)], ids=["Ctrl-D", "Ctrl-C"])
+def test_who_leaves_in_the_middle_leaves_nothing(tmp_path, control, status):
     person = Person(TAGONODE, "new", tmp_path / "node")
     person.answer("[pico_w]:", "esp32")
     person.wait_for("[us-e1]:")
-    person.give_up()
-    assert person.leave() == 1
+    person.press(control)
+    assert person.leave() == status
     assert not (tmp_path / "node").exists()
     assert "Traceback" not in person.screen

@@ -12,7 +12,9 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import types
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +25,7 @@ import pytest
 from campaigns import provision as campaign
 from harness import commands
 from tagonode import account, config, fleet, places, provision
-from tagonode.account import Account, AccountError, NoAnswer
+from tagonode.account import Account, AccountError, NoAnswer, NoToken
 from tagonode.cloud import LocalCloud, rules
 from tagonode.fleet import FleetError, ResultFile, Row
 from tagonode.provision import Options, ProvisionError, Storage, WrongUse, storage_of, write_token
@@ -410,6 +412,16 @@ def test_what_tagoio_holds_against_it(cloud, node, run, monkeypatch, prepare, op
     assert not (node.parent / "secrets.toml").exists()
 
 
+@pytest.mark.parametrize("token", ["one\ntwo", "one two", "\u200b" + "x" * 36, "x\r\nHost: y", "t\u00f6ken"])
+def test_an_account_token_that_is_none_is_refused_at_once(run, monkeypatch, token):
+    waits = []
+    monkeypatch.setenv("TAGOIO_ACCOUNT_TOKEN", token)
+    monkeypatch.setattr(time, "sleep", waits.append)
+    with pytest.raises(NoToken, match="TAGOIO_ACCOUNT_TOKEN holds a line break, a space or another ch") as caught:
+        run()
+    assert token not in str(caught.value) and waits == []
+
+
 def test_no_account_token(cloud, run, monkeypatch):
     for value in ("", " ", None):
         monkeypatch.setenv("TAGOIO_ACCOUNT_TOKEN", value or "")
@@ -629,6 +641,18 @@ def test_a_link_stays_a_link(tmp_path):
 def test_broken_secrets_stop_it_before_anything_is_made(cloud, node, run):
     (node.parent / "secrets.toml").write_text("token = \n")
     with pytest.raises(config.ConfigError, match=r"secrets\.toml:1"):
+        run()
+    assert devices(cloud) == {}
+
+
+def test_secrets_that_cannot_be_written_stop_it_before_anything_is_made(cloud, node, run, monkeypatch):
+    def refused(*arguments, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
+    with pytest.raises(
+        ProvisionError, match=r"secrets\.toml cannot be written \(Permission denied\): nothing was done"
+    ):
         run()
     assert devices(cloud) == {}
 
@@ -899,7 +923,7 @@ def test_ctrl_c_is_no_error(cloud, run, table, clock, monkeypatch):
 
     monkeypatch.setattr(Account, "create_device", interrupted)
     status, said, text = run(csv=path)
-    assert (status, said["created"]) == (1, 1)
+    assert (status, said["created"]) == (130, 1)
     assert "Run the same command again to go on: what is done is not done twice." in text
     status, said, _ = run(csv=path)
     assert (status, said["before"], said["created"], said["found"]) == (0, 1, 1, 1)
@@ -940,12 +964,16 @@ def test_the_command(cloud, node):
     for arguments, status, text in [
         ([*begin, "--ca", cloud.ca_file], 2, "nothing is done yet: say --yes"),
         ([*begin, "--csv", node.parent / "none.csv"], 1, "none.csv: no such file"),
+        ([*begin, "--chunk-period", "year"], 2, "--chunk-period year: choose one of "),
         ([*begin, "--ca", cloud.ca_file, "--yes"], 0, "'greenhouse' (id "),
     ]:
         ended = commands.run(*arguments, env=environment, stdin=subprocess.DEVNULL, timeout=60)
         assert (ended.returncode, ended.stdout) == (status, ""), ended.stderr
         assert text in ended.stderr
         assert "Traceback" not in ended.stderr
+    del environment["TAGOIO_ACCOUNT_TOKEN"]
+    ended = commands.run(*begin, env=environment, stdin=subprocess.DEVNULL, timeout=60)
+    assert (ended.returncode, "TAGOIO_ACCOUNT_TOKEN is not set" in ended.stderr) == (2, True)
 
 
 def test_ctrl_c_at_the_command_is_one_line(cloud, node):
@@ -968,7 +996,7 @@ def test_ctrl_c_at_the_command_is_one_line(cloud, node):
     _, said = process.communicate(timeout=30)
     thread.join()
     commands.show(said)
-    assert (process.returncode, said.splitlines()[-1]) == (1, "stopped: run it again to go on")
+    assert (process.returncode, said.splitlines()[-1]) == (130, "stopped: run it again to go on")
 
 
 def test_account_leaves_no_trace_in_the_process(cloud):

@@ -40,6 +40,10 @@ class AccountError(Exception):
     """What stops everything: one line, which names the thing and the remedy."""
 
 
+class NoToken(AccountError):
+    """The environment has no account token that could be one."""
+
+
 class Refusal(Exception):
     """TagoIO says no to one call: its text."""
 
@@ -49,12 +53,16 @@ class NoAnswer(Exception):
 
 
 def account_token() -> str:
-    """The account token from the environment, the only place for it. Raises AccountError."""
+    """The account token from the environment, the only place for it. Raises NoToken."""
     token = os.environ.get(ENV_ACCOUNT_TOKEN, "").strip()
     if not token:
-        raise AccountError(
+        raise NoToken(
             f"{ENV_ACCOUNT_TOKEN} is not set: make a token at TagoIO (your account, Profiles, Tokens) and put it into "
             "that variable of your shell; for practice take the account token that `tagonode cloud` prints"
+        )
+    if not re.fullmatch("[!-~]+", token):
+        raise NoToken(
+            f"{ENV_ACCOUNT_TOKEN} holds a line break, a space or another character of no token: copy it again"
         )
     return token
 
@@ -71,7 +79,9 @@ def reach(url: str, ca: Path | None) -> None:
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     if parts.scheme != "https" and host not in ("localhost", "127.0.0.1", "::1"):
-        raise AccountError(f"{url} is not https: the account token would go in the open; begin the address with https://")
+        raise AccountError(
+            f"{url} is not https: the account token would go in the open; begin the address with https://"
+        )
     if ca is not None and not ca.is_file():
         raise AccountError(f"{ca}: no such file: name the PEM file of the server's CA")
     if get_environ_proxies(url):

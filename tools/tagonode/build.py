@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -280,7 +281,7 @@ class Build:
     kept: frozenset[str]
     trusted: list[roots.Root]
 
-    def files(self, token: str = "", wifi_password: str = "") -> dict[str, bytes]:
+    def files(self, token: str = "", wifi_password: str | Mapping[str, str] = "") -> dict[str, bytes]:
         """{path on the board: content}, the manifest included."""
         settings = self.node.device_settings(token, wifi_password, built_at())
         files = {**self.code, **roots.files(self.trusted), **settings_files(settings)}
@@ -433,7 +434,8 @@ def _show(made: Build, total: int, path: Path, out: Path) -> None:
     console.print(
         f"{len(made.modules)} modules; {made.resident:,} bytes of them stay in the heap, "
         f"{made.resident * 100 // made.budget} % of what a {made.node.board} bears ({made.budget:,})\n"
-        f"{out}: {total:,} bytes for {made.node.board}, without secrets. Next: tagonode deploy {path} --port PORT",
+        f"{out}: {total:,} bytes for {made.node.board}, without secrets. Next: "
+        f"tagonode deploy {shlex.quote(str(path))} --port PORT",
         markup=False,
         highlight=False,
         soft_wrap=True,

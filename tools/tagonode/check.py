@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ _MUCH = 1.5  # bytes on the wire, of a byte of JSON
 
 
 def check(path: Path, as_json: bool = False) -> int:
-    """Check a node.toml, and secrets.toml beside it. Returns 0 when both will do, 1 when they will not.
+    """Check a node.toml, secrets.toml beside it, and secrets of the environment. Returns 0 when all will do, else 1.
 
     Raises ConfigError when there is no such file.
     """
@@ -37,7 +38,8 @@ def check(path: Path, as_json: bool = False) -> int:
     notes: list[Problem] = []
     if checked:
         figures = _figures(checked)
-        notes = [*_notes(checked, figures), *_secrets_file(path)]
+        mistakes += config.unknown_networks(checked, path)
+        notes = [*_notes(checked, figures), *([] if mistakes else _secrets_file(path))]
     if as_json:
         sys.stdout.write(json.dumps(_as_dict(path, mistakes, notes, checked, figures), ensure_ascii=False) + "\n")
         sys.stdout.flush()
@@ -96,10 +98,14 @@ def _notes(checked: config.NodeConfig, figures: _Figures | None) -> Iterator[Pro
 
 
 def _secrets_file(path: Path) -> Iterator[Problem]:
-    """Notes on secrets.toml."""
+    """Notes on secrets.toml, and on the environment that goes before it."""
+    held = config.read_secrets(path)
     file = path.parent / config.SECRETS_FILE
     if os.name == "posix" and file.exists() and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        yield Problem(str(file), None, "", f"others on this computer can read it: chmod 600 {file}")
+        yield Problem(str(file), None, "", f"others on this computer can read it: chmod 600 {shlex.quote(str(file))}")
+    for name, key in ((config.ENV_TOKEN, "token"), (config.ENV_WIFI, "wifi_password")):
+        if name in os.environ and held.get(key):
+            yield Problem(name, None, "", f"is set in this shell, and goes before {key} in {file}")
 
 
 def _as_dict(

@@ -39,11 +39,17 @@ def new(
 
     Asks for what is not given. Never overwrites a file. Exit status: 0 written, 1 not, 2 wrong use.
     """
-    from tagonode.new import Answers, NewError
+    from tagonode.new import Answers, NewError, WrongUse
     from tagonode.new import new as run
 
     try:
         status = run(folder, Answers(board, region, wifi, sensor), yes)
+    except WrongUse as error:
+        _wrong_use(str(error))
+    except typer.Abort as left:
+        if isinstance(left.__context__, KeyboardInterrupt):
+            _stopped("nothing was written")
+        raise
     except NewError as error:
         _fail(error)
     raise typer.Exit(status)
@@ -130,9 +136,9 @@ def provision(
     """Make a node's device at TagoIO, or find it, and keep its token; with --csv those of a fleet.
 
     The account token comes from the environment variable TAGOIO_ACCOUNT_TOKEN alone. A second run changes nothing; an
-    interrupted one goes on. Exit status: 0 done, 1 not all of it, 2 wrong use.
+    interrupted one goes on. Exit status: 0 done, 1 not all of it, 2 wrong use, 130 stopped by Ctrl-C.
     """
-    from tagonode.account import AccountError
+    from tagonode.account import AccountError, NoToken
     from tagonode.fleet import FleetError
     from tagonode.provision import CONNECTOR, NETWORK, Options, ProvisionError, WrongUse
     from tagonode.provision import provision as run
@@ -156,13 +162,12 @@ def provision(
                 json=json,
             )
         )
-    except WrongUse as error:
+    except (WrongUse, NoToken) as error:
         _wrong_use(str(error))
     except (ProvisionError, AccountError, FleetError) as error:
         _fail(error)
     except KeyboardInterrupt:
-        sys.stderr.write("stopped: run it again to go on\n")
-        status = 1
+        _stopped("run it again to go on")
     raise typer.Exit(status)
 
 
@@ -325,7 +330,7 @@ def spool(
     """What is in a node's queue: readings, quarantined ones, damage, the books.
 
     Reads the format as lib/spool/FORMAT.md describes it, on its own: nothing of the device's code is used.
-    Exit status: 0 read, 1 not.
+    Exit status: 0 read, 1 not, 2 wrong use.
     """
     if (path is None) == (port is None):
         _wrong_use("give PATH, or --port PORT for a connected board: one of them")
@@ -481,7 +486,13 @@ def _fail(error: Exception) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _wrong_use(text: str) -> None:
+def _stopped(remedy: str) -> NoReturn:
+    """By Ctrl-C, with the exit status that shells know for it."""
+    sys.stderr.write(f"stopped: {remedy}\n")
+    raise typer.Exit(130)
+
+
+def _wrong_use(text: str) -> NoReturn:
     sys.stderr.write(text + "\n")
     raise typer.Exit(2)
 

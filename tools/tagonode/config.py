@@ -11,7 +11,7 @@ import re
 import stat
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +33,8 @@ ENV_TOKEN = "TAGONODE_TOKEN"
 ENV_WIFI = "TAGONODE_WIFI_PASSWORD"
 ENV_ACCOUNT = "TAGOIO_ACCOUNT_TOKEN"
 SECRETS_FILE = "secrets.toml"
-_SECRETS = ("token", "wifi_password")  # keys of secrets.toml
+_SECRETS = ("token", "wifi_password", "wifi_passwords")  # keys of secrets.toml
+_OWN = "wifi_passwords"  # which is a table: a network's name, its own password
 
 # set for one run by the command line: what a file's intervals would forbid is then wanted
 _FOR_A_RUN = (("sample", "every"), ("upload", "every"))
@@ -58,15 +59,21 @@ class NodeConfig:
         """Names of the drivers that its sensors need."""
         return sorted({sensor.driver for sensor in self.model.sensors})
 
-    def device_settings(self, token: str, wifi_password: str, built_at: float | None = None) -> dict[str, Any]:
-        """The flat dict that the board reads, in device units; secrets go in here and nowhere else."""
+    def device_settings(
+        self, token: str, wifi_password: str | Mapping[str, str], built_at: float | None = None
+    ) -> dict[str, Any]:
+        """The flat dict that the board reads, in device units; secrets go in here and nowhere else. wifi_password: one
+        for all networks, or {name: password}."""
         values: dict[str, Any] = {"format": device_settings.FORMAT, "board": self.board}
         for row in device_settings.TABLE:
             section, name = row[0].split(".")
             value = getattr(getattr(self.model, section), name)
             values[row[0]] = round(value * 1000) if row[1] == device_settings.SECONDS else value
         values["tagoio.token"] = token
-        values["wifi.networks"] = [[ssid, wifi_password] for ssid in self.model.wifi.networks]
+        values["wifi.networks"] = [
+            [ssid, wifi_password if isinstance(wifi_password, str) else wifi_password[ssid]]
+            for ssid in self.model.wifi.networks
+        ]
         values["ntp.servers"] = self.model.ntp.servers
         values["build.version"] = version("tagonode")
         values["build.time"] = int(time.time() if built_at is None else built_at)
@@ -513,29 +520,70 @@ def read_secrets(config_path: Path | None) -> dict[str, Any]:
 
 
 def secret_problems(config_path: Path | None) -> list[Problem]:
-    """What is wrong with secrets.toml beside a config."""
+    """What is wrong with secrets.toml beside a config, and with secrets of the environment."""
+    problems = [
+        Problem(name, None, "", text)
+        for name in (ENV_TOKEN, ENV_WIFI)
+        if (text := _wrong_secret(os.environ.get(name, "")))
+    ]
     file = _secrets_file(config_path)
     try:
         held = read_secrets(config_path)
     except ConfigError as error:
-        return error.mistakes
+        return problems + error.mistakes
     lines = lines_of(_read(file, str(file))) if held else {}
-    problems = []
     for key, value in held.items():
         text = None
         if key not in _SECRETS and "account" in key:
             text = f"an account token belongs into the environment alone: {_where_secrets_belong(key)}"
         elif key not in _SECRETS:
             text = "unknown key" + or_nearest(key, _SECRETS)
-        elif key in _SECRETS and not isinstance(value, str):
-            text = "has to be a text, in quotes"
-        elif key in _SECRETS and value != value.strip():
-            text = "has white space at its ends: take it out"
+        elif key == _OWN and not isinstance(value, dict):
+            text = f'has to be a section: write [{_OWN}], and below it "name of the network" = "…"'
+        elif key == _OWN:
+            for ssid, password in value.items():
+                if wrong := _wrong_secret(password):
+                    problems.append(Problem(str(file), lines.get((key, ssid)), f"{_OWN}.{ssid}", wrong))
+        else:
+            text = _wrong_secret(value)
         if text:
             # what is no word may be the secret itself
             name = key if re.fullmatch("[a-z_]+", key, re.IGNORECASE) else ""
             problems.append(Problem(str(file), lines.get((key,)), name, text))
     return problems
+
+
+def _wrong_secret(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return "has to be a text, in quotes"
+    if not value.isprintable():
+        return "holds a line break or another control character: take it out"
+    return "has white space at its ends: take it out" if value != value.strip() else None
+
+
+def unknown_networks(node: NodeConfig, config_path: Path | None) -> list[Problem]:
+    """Passwords in secrets.toml of networks that the config does not name."""
+    try:
+        own = read_secrets(config_path).get(_OWN)
+    except ConfigError:
+        return []  # which secret_problems tells
+    file = _secrets_file(config_path)
+    lines = lines_of(_read(file, str(file))) if own else {}
+    names = node.model.wifi.networks
+    return [
+        Problem(str(file), lines.get((_OWN, ssid)), _OWN, "node.toml has no such network" + or_nearest(ssid, names))
+        for ssid in (own if isinstance(own, dict) else ())
+        if ssid not in names
+    ]
+
+
+def wifi_passwords(node: NodeConfig, config_path: Path | None) -> dict[str, str]:
+    """{network: password} of those that have one, "" of an open one: its own in secrets.toml, else that for all of them
+    from the environment, else that from secrets.toml. Raises ConfigError."""
+    held = read_secrets(config_path)
+    common = os.environ.get(ENV_WIFI, held.get("wifi_password"))
+    found = {ssid: held.get(_OWN, {}).get(ssid, common) for ssid in node.model.wifi.networks}
+    return {ssid: password for ssid, password in found.items() if password is not None}
 
 
 def secret(name: str, config_path: Path | None) -> str | None:

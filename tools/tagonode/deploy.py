@@ -13,7 +13,7 @@ import functools
 import hashlib
 import http.client
 import json
-import os
+import shlex
 import ssl
 import sys
 import threading
@@ -94,36 +94,40 @@ class Secrets:
     """What is added to the settings that are sent."""
 
     token: str
-    wifi_password: str
+    wifi_passwords: str | Mapping[str, str]  # one for all, or {network: password}
 
     def __repr__(self) -> str:
         return "<secrets>"
 
 
-def find_secrets(path: Path, fleet: Path | None = None) -> Callable[[str], Secrets]:
+def find_secrets(path: Path, node: config.NodeConfig, fleet: Path | None = None) -> Callable[[str], Secrets]:
     """What a board of this serial number is given: from the environment, else from secrets.toml beside node.toml; its
     token from `fleet`, the result file of provision --csv, if there is one. Raises DeployError and ConfigError."""
+    mistakes = config.secret_problems(path) or config.unknown_networks(node, path)
+    if mistakes:
+        raise config.ConfigError(mistakes)
     file = path.parent / config.SECRETS_FILE
     tokens = None if fleet is None else _tokens(fleet)
     token = config.secret(config.ENV_TOKEN, path)
     if not token and tokens is None:
         raise DeployError(
-            f"the node has no device token yet: run tagonode provision {path}, or write "
+            f"the node has no device token yet: run tagonode provision {shlex.quote(str(path))}, or write "
             f'token = "…" into {file}, or set {config.ENV_TOKEN}'
         )
-    password = config.secret(config.ENV_WIFI, path)
-    if password is None and config.ENV_WIFI not in os.environ:
+    passwords = config.wifi_passwords(node, path)
+    without = [ssid for ssid in node.model.wifi.networks if ssid not in passwords]
+    if without:
         raise DeployError(
-            f'there is no Wi-Fi password: write wifi_password = "…" into {file}, or set {config.ENV_WIFI} '
-            "(to nothing for an open network)"
+            f"there is no password for the Wi-Fi network {', '.join(map(repr, without))}: write "
+            f'wifi_password = "…" into {file}, or set {config.ENV_WIFI} ("", nothing, for an open network)'
         )
 
     def of(serial: str) -> Secrets:
         if tokens is None:
-            return Secrets(token or "", password or "")
+            return Secrets(token or "", passwords)
         if serial.lower() not in tokens:
             raise DeployError(f"no line of {fleet} has the serial number {serial}, which this board has: provision it")
-        return Secrets(tokens[serial.lower()], password or "")
+        return Secrets(tokens[serial.lower()], passwords)
 
     return of
 
@@ -475,7 +479,7 @@ class Job:
                 machine, implementation, version, mpy, outcome.serial = prompt.call("who")
                 check_board(self.made.node.board, where, machine, implementation, version, mpy)
                 secrets = self.secrets(outcome.serial)
-                files = self.made.files(secrets.token, secrets.wifi_password)
+                files = self.made.files(secrets.token, secrets.wifi_passwords)
                 Installer(prompt, files, tell).install(outcome)
             finally:
                 with contextlib.suppress(Exception):
@@ -554,7 +558,7 @@ def deploy(
 
     Raises ConfigError, BuildError and DeployError when it cannot start.
     """
-    secrets = find_secrets(path, fleet)
+    secrets = find_secrets(path, config.load(path), fleet)
     made = build.make(path, ca)
     if all_ports:
         ports = port.on_usb()

@@ -407,7 +407,10 @@ def _check(options: Options) -> None:
     if options.port is not None and options.drive is not None:
         raise WrongUse("--port and --drive exclude each other: give one of them")
     if options.sha256 is not None:
-        firmware_image.check_digits(options.sha256)
+        try:
+            firmware_image.check_digits(options.sha256)
+        except ImageError as error:
+            raise WrongUse(str(error)) from None
 
 
 def _find_chip(place: Place) -> Place:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shlex
 import sys
 import tomllib
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tagonode import config, places, schema
+from tagonode import config, fleet, places, schema
 from tagonode.buses import SHARED, BoardBuses, board_buses
 from tagonode.device import regions
 from tagonode.device import settings as device_settings
@@ -30,6 +31,10 @@ _WIDTH = 32  # where remarks begin
 
 class NewError(Exception):
     """Why nothing was written, with the remedy."""
+
+
+class WrongUse(NewError):
+    """What was asked for cannot be."""
 
 
 @dataclass
@@ -178,7 +183,7 @@ def _wire(chips: list[Driver], board: str, interactive: bool) -> Wiring:
     for chip in chips:
         bus = wiring.bus_for(chip)
         if bus is None:
-            raise NewError(f"{board} has no bus left for {chip.name}: leave it out, or choose another board")
+            raise WrongUse(f"{board} has no bus left for {chip.name}: leave it out, or choose another board")
         if interactive and chip.bus != "wifi":
             number = sum(placed.chip is chip for placed in wiring.sensors) + 1
             which = chip.name if number == 1 else f"{chip.name} number {number}"
@@ -316,8 +321,13 @@ _SECRETS = f"""\
 # console, Devices, your device, its tokens.
 token = ""
 
-# The password of the Wi-Fi networks that node.toml names.
-wifi_password = ""
+# The password of the Wi-Fi networks that node.toml names; "" where they are open.
+# wifi_password = "…"
+
+# Networks with a password of their own:
+#
+#   [wifi_passwords]
+#   "name of the network" = "…"
 """
 
 
@@ -354,7 +364,7 @@ def new(folder: Path, answers: Answers, yes: bool) -> int:
     if node.exists():
         raise NewError(f"{node} is there already: name another folder, or edit that file")
     if not yes and not sys.stdin.isatty():
-        raise NewError("there is no terminal to ask on: add --yes to take the defaults")
+        raise WrongUse("there is no terminal to ask on: add --yes to take the defaults")
     console = Console(stderr=True)
     drivers = Drivers(folder)
 
@@ -364,7 +374,7 @@ def new(folder: Path, answers: Answers, yes: bool) -> int:
         try:
             return check(given if given is not None else default or PLACEHOLDER)
         except ValueError as error:
-            raise NewError(str(error)) from None
+            raise WrongUse(str(error)) from None
 
     real = [name for name in places.boards() if name != "virtual"]
     board = answer(answers.board, f"Board ({', '.join(real)})", "pico_w", _board)
@@ -378,7 +388,7 @@ def new(folder: Path, answers: Answers, yes: bool) -> int:
     try:
         wiring = _wire(chips, board, interactive=not yes and answers.sensors is None)
     except ValueError as error:
-        raise NewError(str(error)) from None
+        raise WrongUse(str(error)) from None
     text = node_toml(board, server, network, wiring)
     config.check(tomllib.loads(text), str(node), drivers)
     try:
@@ -401,8 +411,13 @@ def _say(console: Console, node: Path, ignored: str | None, has_secrets: bool) -
     console.print(f"{secrets}: {kept}", markup=False, highlight=False, soft_wrap=True)
     if ignored and ignored != "written":
         console.print(f"{node.parent / '.gitignore'}: {ignored}", markup=False, highlight=False, soft_wrap=True)
+    wrong = fleet.wrong_name(node.resolve().parent.name)
+    if wrong:
+        named = f"The folder's name, which would be the device's at TagoIO, {wrong}: give tagonode provision a --name"
+        console.print(named, markup=False, highlight=False, soft_wrap=True)
+    shown = shlex.quote(str(node))
     console.print(
-        f"Next: tagonode check {node}, and tagonode simulate {node} to see it run on this PC",
+        f"Next: tagonode check {shown}, and tagonode simulate {shown} to see it run on this PC",
         markup=False,
         highlight=False,
         soft_wrap=True,

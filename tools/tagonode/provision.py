@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as json_module
 import os
 import re
+import shlex
 import sys
 import tempfile
 import time
@@ -332,6 +333,18 @@ def write_token(file: Path, token: str) -> bool:
     return True
 
 
+def check_writable(file: Path) -> None:
+    """Raises ProvisionError where write_token could not write: before there is a token that would be lost."""
+    try:
+        handle, draft = tempfile.mkstemp(prefix=".secrets-", dir=file.resolve().parent)
+        os.close(handle)
+        os.unlink(draft)
+    except OSError as error:
+        raise ProvisionError(
+            f"{file} cannot be written ({error.strerror}): nothing was done; make its folder writable first"
+        ) from None
+
+
 # -- the command -------------------------------------------------------------------------------------------
 
 
@@ -396,7 +409,7 @@ class Talk:
 
 
 def provision(options: Options, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Run the command. Returns the exit status: 0 done, 1 not all of it.
+    """Run the command. Returns the exit status: 0 done, 1 not all of it, 130 stopped by Ctrl-C.
 
     Raises ProvisionError, AccountError, fleet.FleetError and ConfigError for what stops it as a whole.
     """
@@ -427,6 +440,7 @@ def provision(options: Options, sleep: Callable[[float], None] = time.sleep) -> 
 def _one(options: Options, row: fleet.Row, worker: Provisioner, account: Account, talk: Talk) -> int:
     secrets = options.config.parent / configs.SECRETS_FILE
     preferred = configs.read_secrets(options.config).get("token")
+    check_writable(secrets)
     found = worker.find(row)
     if found is None:
         talk.say(
@@ -477,7 +491,7 @@ def _tell(outcome: Outcome, written: bool, secrets: Path, talk: Talk) -> None:
     for note in outcome.notes:
         talk.say(f"Note: {note}.")
     if written:
-        talk.say(f"Its token is in {secrets}. Next: tagonode deploy {talk.config} --port PORT")
+        talk.say(f"Its token is in {secrets}. Next: tagonode deploy {shlex.quote(str(talk.config))} --port PORT")
 
 
 def _many(options: Options, rows: list[fleet.Row], worker: Provisioner, account: Account, talk: Talk) -> int:
@@ -489,7 +503,7 @@ def _many(options: Options, rows: list[fleet.Row], worker: Provisioner, account:
     with fleet.ResultFile(out) as results:
         todo = [row for row in rows if (row.name, row.serial) not in results.done]
         before = len(rows) - len(todo)
-        stopped = False
+        stopped = interrupted = False
         if todo:
             with explained(account.host):
                 there = worker.read_all()
@@ -502,7 +516,7 @@ def _many(options: Options, rows: list[fleet.Row], worker: Provisioner, account:
             try:
                 _each(todo, worker, account, talk, results, counts, failed)
             except KeyboardInterrupt:
-                stopped = True
+                stopped = interrupted = True
             except (AccountError, NoAnswer, fleet.FleetError) as error:
                 stopped = True
                 talk.say(str(error))
@@ -517,7 +531,7 @@ def _many(options: Options, rows: list[fleet.Row], worker: Provisioner, account:
         if options.json:
             answer = {"rows": len(rows), "before": before, **counts, "failed": failed, "out": str(out)}
             print(json_module.dumps(answer), flush=True)
-        return 0 if done == len(rows) else 1
+        return 130 if interrupted else 0 if done == len(rows) else 1
 
 
 def _each(
