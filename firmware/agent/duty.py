@@ -1,9 +1,9 @@
 """A node that is off between its samples, for a battery: wake, sample, write down, now and then link and send, sleep.
 
 Its parts are those of any other node. A board that keeps RAM in its sleep (boards: `sleep`) just goes on after it. One
-that forgets starts anew at each wake: what the node had in mind is in the memory of its real-time clock, and a wake that
-only samples loads nothing that speaks to a network. Whoever works on the node wants it awake: after power on, and for as
-long as `hold` says, it lives like a node that never sleeps.
+that forgets starts anew at each wake: what the node had in mind is in the memory of its real-time clock, and a wake
+that only samples loads nothing that speaks to a network. Whoever works on the node wants it awake: after power on, and
+for as long as `hold` says, it lives like a node that never sleeps.
 """
 
 import asyncio
@@ -77,8 +77,10 @@ def unpack(raw: bytes) -> dict:
 
 
 def recall(board, cause: str):
-    """What was kept before the sleep that ends with this start, a dict; None when it is no end of one, or lost. cause: why
-    the board started."""
+    """What was kept before the sleep that ends with this start, a dict; None when it is no end of one, or lost.
+
+    cause: why the board started.
+    """
     memory = board.rtc_memory()
     if memory is None or cause != "deep sleep":
         return None

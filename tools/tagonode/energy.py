@@ -1,8 +1,8 @@
 """What a node takes of a battery: mAh a day, days of a battery, with the arithmetic.
 
-Typical currents of chip and radio at 25 °C, as their makers give them: datasheets' tables of power modes and of Wi-Fi (the
-radio on: receiving, some of it sending). What else is on a board comes on top, and on a
-development board that is most of it: regulator, USB chip, lights (an ESP32-DevKitC: 5 to 20 mA for ever). Measure yours.
+Typical currents of chip and radio at 25 °C, as their makers give them: datasheets' tables of power modes and of Wi-Fi
+(the radio on: receiving, some of it sending). What else is on a board comes on top, and on a development board that is
+most of it: regulator, USB chip, lights (an ESP32-DevKitC: 5 to 20 mA for ever). Measure yours.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class Supply:
 
 
 # Times: an ESP32's start from deep sleep to main.py takes 0.64 s (github.com/glenn20/upy-esp32-experiments), the node's
-# modules about as long again; a Pico goes on where it was. Joining takes 2 to 4 s, a Pico's radio gets its firmware first;
-# a TLS handshake about 1.2 s on an ESP32, 2 to 7 s on an RP2040. Not measured on boards of ours.
+# modules about as long again; a Pico goes on where it was. Joining takes 2 to 4 s, a Pico's radio gets its firmware
+# first; a TLS handshake about 1.2 s on an ESP32, 2 to 7 s on an RP2040. Not measured on boards of ours.
 # A Pico's light sleep is as measured by MicroPython's author (its commit b004e7e: 1.5 mA), near to the datasheet's 1.3.
 _PICO = "RP2040, CYW43439 datasheets"
 SUPPLIES = {
@@ -91,16 +91,16 @@ def lines(
     else:
         less = energy(supply, True, sample_s, upload_s, conversion_s)
         how = (
-            f"awake and joined at {found.asleep_mah * 3600 / DAY_S:.0f} mA, {links:,.0f} uploads; with duty.on = true it "
-            f"would be {_mah(less.mah_a_day)}"
+            f"awake and joined at {found.asleep_mah * 3600 / DAY_S:.0f} mA, {links:,.0f} uploads; "
+            f"with duty.on = true it would be {_mah(less.mah_a_day)}"
         )
     return [
         ("energy a day", _mah(found.mah_a_day), f"{how} ({supply.source})"),
         (
             "battery lasts",
             f"{found.days:,.0f} days" if found.days >= 10 else f"{found.days:.1f} days",
-            f"{BATTERY_MAH:,} mAh ÷ {_mah(found.mah_a_day)}: chip and radio alone; sensors, and your board's regulator, USB "
-            "chip and lights come on top",
+            f"{BATTERY_MAH:,} mAh ÷ {_mah(found.mah_a_day)}: chip and radio alone; sensors, and your board's regulator, "
+            "USB chip and lights come on top",
         ),
     ]
 
