@@ -2,6 +2,7 @@
 fills in its pins and gives out all names. Nothing is touched before a function is called.
 """
 
+import sys
 import time
 
 import machine
@@ -14,38 +15,16 @@ ADC: tuple = ()
 ADC_OPTIONS: dict = {}
 WIFI_PROBLEMS: dict = {}
 
-_I2C_HZ = const(100000)
-_BAUD = const(9600)
 _EPOCH_2000_S = const(946684800)
 
 
 def bus(name: str):
     """What a sensor's `bus` names: one of BUSES, or "<kind>:<pins>". Raises ValueError for what is not there."""
-    kind, _, pins = name.partition(":")
-    pins = pins or BUSES.get(name)
-    if pins:
-        numbers = [int(pin.lstrip("gpio")) for pin in pins.split(",")]
-        made = [machine.Pin(number) for number in numbers]
-        pin = made[0]
-        if kind == "pins":
-            return tuple(made)
-        if kind == "pin":
-            return pin
-        if kind == "onewire":
-            from onewire import OneWire
+    from boards import _buses  # for one bus, for each is asked for once
 
-            return OneWire(pin)
-        if kind == "adc" or kind == "battery":
-            if numbers[0] not in ADC:
-                raise ValueError(pins + " cannot be measured while Wi-Fi is on")
-            return machine.ADC(pin, **ADC_OPTIONS)
-        if kind[:3] == "i2c":
-            return machine.I2C(int(kind[3:]), scl=pin, sda=made[1], freq=_I2C_HZ)
-        if kind[:4] == "uart":
-            return machine.UART(int(kind[4:]), _BAUD, tx=pin, rx=made[1])
-    if name == "wifi":
-        return network.WLAN()
-    raise ValueError("no bus " + name + " on this board")
+    del sys.modules["boards._buses"]
+    delattr(sys.modules["boards"], "_buses")
+    return _buses.bus(name, BUSES, ADC, ADC_OPTIONS)
 
 
 def recover(name: str) -> bool:
@@ -53,7 +32,7 @@ def recover(name: str) -> bool:
     nothing done, when it is not held, or is none."""
     if name[:3] != "i2c" or name not in BUSES:
         return False
-    scl, sda = bus("pins:" + BUSES[name])
+    scl, sda = [machine.Pin(int(pin.lstrip("gpio"))) for pin in BUSES[name].split(",")]
     if sda.value():
         return False
     from boards._rescue import nine_clocks

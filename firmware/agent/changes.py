@@ -12,8 +12,10 @@ from binascii import crc32
 from micropython import const
 
 import http1
-from agent import parameters
-from tagoio import records, verdicts
+from agent import forget, parameters
+from tagoio import extras, records, verdicts
+
+forget("extras", "tagoio")
 
 _PATH = "/device/params"
 _READ = b'{"sent":true}'
@@ -173,7 +175,7 @@ class Look:
                     text += ": taken back: " + why
                 else:
                     text += ": applied"
-                yield records.to_json(
+                yield extras.to_json(
                     {
                         "variable": "settings",
                         "value": "".join([c if c >= " " else " " for c in text]),

@@ -6,9 +6,10 @@ from micropython import const
 
 from agent import diary, events, forget
 from agent.events import young
-from tagoio import records, verdicts
+from tagoio import extras, records, verdicts
 
 forget("diary")
+forget("extras", "tagoio")
 
 _TEXT_MAX = const(1800)  # characters; what is longer is cut
 _PIECE = const(4096)
@@ -30,7 +31,7 @@ def _body(owner, number, name):
         record["time"] = records.iso8601(unix_ms).decode()
     else:
         record["metadata"] = {"clock": "unknown"}  # as with readings: TagoIO's time is that of its arrival
-    return records.to_json([record])
+    return extras.to_json([record])
 
 
 async def send(owner, pulse, uplink) -> None:

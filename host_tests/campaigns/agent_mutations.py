@@ -447,13 +447,13 @@ MUTATIONS: list[Mutation] = [
     ),
     ("a year of 2000 for 1970", "_port", "unix_s - _EPOCH_2000_S", "unix_s"),
     ("the weekday for the hour", "_port", "t[6], t[3]", "t[3], t[6]"),
-    ("clock and data exchanged", "_port", "scl=pin, sda=made[1]", "scl=made[1], sda=pin"),
-    ("TX and RX exchanged", "_port", "tx=pin, rx=made[1]", "tx=made[1], rx=pin"),
-    ("a second pin that is the first", "_port", "return tuple(made)", "return tuple([pin, pin])"),
-    ("any pin has an ADC", "_port", "if numbers[0] not in ADC:", "if False:"),
+    ("clock and data exchanged", "_buses", "scl=pin, sda=made[1]", "scl=made[1], sda=pin"),
+    ("TX and RX exchanged", "_buses", "tx=pin, rx=made[1]", "tx=made[1], rx=pin"),
+    ("a second pin that is the first", "_buses", "return tuple(made)", "return tuple([pin, pin])"),
+    ("any pin has an ADC", "_buses", "if numbers[0] not in adc:", "if False:"),
     ("no attenuation", "_esp32", '{"atten": 3}', '{"atten": 0}'),
     ("attenuation on a port without", "_port", "ADC_OPTIONS: dict = {}", 'ADC_OPTIONS: dict = {"atten": 3}'),
-    ("an unknown bus is None", "_port", 'raise ValueError("no bus "', 'print("no bus "'),
+    ("an unknown bus is None", "_buses", 'raise ValueError("no bus "', 'print("no bus "'),
     ("recovers what is not stuck", "_port", "if sda.value():", "if False:"),
     ("never recovers", "_port", "if sda.value():", "if True:"),
     ("looks at SCL", "_port", "if sda.value():", "if scl.value():"),
@@ -508,7 +508,7 @@ MUTATIONS: list[Mutation] = [
 ]
 
 BOARDS = (
-    *("_port", "_rescue", "_rp2", "_rp2_vsys", "_esp32"),
+    *("_port", "_buses", "_rescue", "_rp2", "_rp2_vsys", "_esp32"),
     *("pico_w", "pico2_w", "esp32", "esp32s3", "esp32c3", "virtual"),
 )
 

@@ -31,7 +31,7 @@ NAMES = {
     "wifi_problem",
 }
 # what boards are made of
-INSIDE = {"ADC_OPTIONS", "WATCHDOG_REASON", "WIFI_PROBLEMS", "const", "machine", "network", "time"}
+INSIDE = {"ADC_OPTIONS", "WATCHDOG_REASON", "WIFI_PROBLEMS", "const", "machine", "network", "sys", "time"}
 CHIPS = {"pico_w": "rp2", "pico2_w": "rp2350"}  # others are called as their chip
 PICOS = ("pico_w", "pico2_w")
 ESP32S = ("esp32", "esp32s3", "esp32c3")

@@ -17,7 +17,7 @@ Source: TagoIO API, "Sending data", "Getting data", "Deleting data", "Device inf
 "Configuration parameters".
 """
 
-from tagoio import records, verdicts
+from tagoio import extras, records, verdicts
 
 _PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"  # RFC 3986, unreserved
 
@@ -35,7 +35,7 @@ def without_tls(path: str) -> str:
 
 def send(data):
     """One record (dict) or several (list of dicts), now and then. Batches go through records.Encoder."""
-    return "POST", "/data", records.to_json(data)
+    return "POST", "/data", extras.to_json(data)
 
 
 def get(**filters):
@@ -60,7 +60,7 @@ def delete(**filters):
 
 def edit(changes: list):
     """Change records (mutable devices): a list of at most 25 dicts of ``id`` and the fields to change."""
-    return "PUT", "/data", records.to_json(changes)
+    return "PUT", "/data", extras.to_json(changes)
 
 
 def info():

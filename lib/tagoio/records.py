@@ -35,7 +35,6 @@ from micropython import const
 _VARIABLE_MAX = const(100)  # characters of a variable's name
 _UNIT_MAX = const(25)  # characters of a unit; what is longer is cut
 _VALUE_MAX = const(6000)  # bytes of a text value as it stands in the JSON, quotes included
-_METADATA_MAX = const(10000)  # bytes of the metadata's JSON
 EMPTY = const(1)  # size of a body before its first record; if it stays at that there is nothing to send
 
 _DAY_MS = const(86400000)
@@ -99,20 +98,6 @@ def format_value(value, decimals: int):
     if isinstance(value, str):
         return quote(value)
     return None
-
-
-def to_json(value, decimals: int = 6) -> bytes:
-    """JSON of any tree of dict, list, tuple and values. None becomes null.
-    Raises ValueError for a NaN, an infinity or a foreign type, which ``json.dumps`` may let pass."""
-    if isinstance(value, dict):
-        items = [quote(str(key)) + b":" + to_json(value[key], decimals) for key in value]
-        return b"{" + b",".join(items) + b"}"
-    if isinstance(value, (list, tuple)):
-        return b"[" + b",".join([to_json(item, decimals) for item in value]) + b"]"
-    text = b"null" if value is None else format_value(value, decimals)
-    if text is None:
-        raise ValueError(f"{value} cannot be written as JSON: leave it out or send it as text")
-    return text
 
 
 def iso8601(unix_ms: int) -> bytes:
@@ -257,17 +242,8 @@ class Encoder:
     def _extras(self, sample):
         location = sample.location
         metadata = sample.metadata
-        text = b""
         if location is None and not metadata:
-            return text
-        try:
-            if location is not None:
-                latitude, longitude = location
-                text = b',"location":' + to_json({"lat": latitude, "lng": longitude})
-            if metadata:
-                text += b',"metadata":' + to_json(metadata)
-        except ValueError as error:
-            raise RecordError(None, "location or metadata: " + str(error)) from None
-        if len(text) > _METADATA_MAX:
-            raise RecordError(None, f"metadata of {len(text)} bytes, TagoIO takes {_METADATA_MAX}: shorten it")
-        return text
+            return b""
+        from tagoio import extras  # few have any
+
+        return extras.encode(location, metadata)
