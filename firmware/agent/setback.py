@@ -1,5 +1,5 @@
-"""What follows when an attempt came to nothing: what is said, and how long to wait. The part of agent.uplink that a node
-needs when something is wrong: loaded then, and forgotten.
+"""What follows when an attempt came to nothing: what is said, and how long to wait. The part of agent.uplink that a
+node needs when something is wrong: loaded then, and forgotten.
 """
 
 from micropython import const
