@@ -70,10 +70,38 @@ DECIMALS_OF = (("%", 2), ("µg/m³", 0), ("V", 3), ("", 3), ("my unit", 3))
 def test_decimals_are_those_of_the_unit_that_is_shown(unit, decimals):
     """CO2 in % would be 0 for ever with those of ppm."""
     own = f'unit = "{unit}"\n'
-    rows = settings('[[sensors]]\ndriver = "scd4x"\nbus = "i2c1"\n[sensors.channels.co2]\nscale = 1e-4\n' + own + NAMES)
-    assert rows["sensors"][1]["channels"][0] == ["co2", unit, decimals, {"scale": 1e-4}]
-    derived = settings('[[derived]]\nformula = "battery_percent"\nof = ["humidity"]\n' + own)["derived"][0]
+    rows = settings('[[sensors]]\ndriver = "scd4x"\nbus = "i2c1"\n[sensors.channels.co2]\noffset = 1\n' + own + NAMES)
+    assert rows["sensors"][1]["channels"][0] == ["co2", unit, decimals, {"offset": 1}]
+    battery = '[[sensors]]\ndriver = "battery"\nbus = "battery"\n[[derived]]\nformula = "battery_percent"\n'
+    derived = settings(battery + 'of = ["battery"]\n' + own)["derived"][0]
     assert derived["channel"] == ["battery_percent", unit, 0 if unit == "%" else decimals]
+
+
+FAHRENHEIT = '[sensors.channels.temperature]\nscale = 1.8\noffset = 32\nunit = "°F"\n'
+ANOTHER = '[[sensors]]\ndriver = "sht4x"\nbus = "i2c0"\n[sensors.channels]\n' + (
+    'temperature = {variable = "t"}\nhumidity = {variable = "h"}\n'
+)
+SCALED = (
+    ("pressure", 100, "Pa", 0),
+    ("pressure", 0.1, "kPa", 3),
+    ("temperature", 1.8, "°F", 2),
+    ("humidity", -0.01, "", 4),
+    ("humidity", 1e-9, "", 6),
+    ("humidity", 1e9, "", 0),
+    ("humidity", 0, "", 3),
+    ("humidity", 0.001, None, 5),
+)
+
+
+@pytest.mark.parametrize("channel, scale, unit, decimals", SCALED, ids=[f"{row[0]} {row[1]}" for row in SCALED])
+def test_a_scale_moves_the_decimals_that_the_sensor_resolves(channel, scale, unit, decimals):
+    """A pressure in kPa with those of hPa would be ten times as coarse as the sensor."""
+    own = "" if unit is None else f'unit = "{unit}"\n'
+    rows = settings(f"[sensors.channels.{channel}]\nscale = {scale}\n{own}")["sensors"][0]["channels"]
+    (row,) = [row for row in rows if row[0] == channel]
+    assert row[1:3] == ["%" if unit is None else unit, decimals]
+    told = settings(f"[sensors.channels.{channel}]\nscale = {scale}\ndecimals = 1\n{own}")["sensors"][0]["channels"]
+    assert [row[2] for row in told if row[0] == channel] == [1]
 
 
 def test_names_of_health_readings():
@@ -82,6 +110,19 @@ def test_names_of_health_readings():
     assert "health readings have 'restarts'" in problems(derived)[0]
     settings(derived + "[health]\nevery = 0\n")
     settings('[sensors.channels.humidity]\nvariable = "restarts"\n')
+
+
+def test_formulas_take_units_that_have_another_name():
+    """Not units that they do not know: what nobody converted is what the driver gives."""
+    settings('[sensors.channels.temperature]\nunit = "Celsius"\n[[derived]]\nformula = "dew_point"\n')
+    settings('[sensors.channels.temperature]\noffset = -0.5\nunit = "C"\n[[derived]]\nformula = "dew_point"\n')
+    settings('[sensors.channels.temperature]\nscale = 1.01\n[[derived]]\nformula = "dew_point"\n')
+    settings(FAHRENHEIT + '[[derived]]\nformula = "sea_level_pressure"\nof = ["pressure", "t"]\n' + ANOTHER)
+
+
+def test_units_of_all_arguments_of_formulas_are_known():
+    for formula in model.DERIVED_UNITS:
+        assert set(model.Derived(formula=formula).arguments()[0]) <= set(model.ARGUMENT_UNITS)
 
 
 def test_derived_readings_name_their_sources():
@@ -150,6 +191,15 @@ WRONG = (
     ('[[derived]]\nformula = "dew_point"\noptions = {altitude = 1}', "dew_point has no option 'altitude'"),
     ('[[derived]]\nformula = "dew_point"\nvariable = "humidity"', "derived humidity: there is a reading of that name"),
     ('[[derived]]\nformula = "dew_point"\n' * 2, "derived dew_point: there is a reading of that name"),
+    (
+        FAHRENHEIT + '[[derived]]\nformula = "dew_point"',
+        "derived[1].formula: derived dew_point: dew_point takes temperature in °C, and 'temperature' is in °F: let "
+        "`scale` and `offset` of its channel make °C of it, or leave them",
+    ),
+    (
+        '[[derived]]\nformula = "dew_point"\nof = ["humidity", "humidity"]',
+        "derived dew_point: dew_point takes temperature in °C, and 'humidity' is in %",
+    ),
 )
 
 

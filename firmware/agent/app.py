@@ -60,6 +60,7 @@ class Node:
         self._date_server = config["clock.http"]
         self._changed = asyncio.Event()
         self._first = spool.next_sequence
+        self._open_ended = not config["run.samples"] and not config["run.time"]
         self._crashes = crashes
 
     def attach(self, link, resolver, uplink, session) -> None:
@@ -83,13 +84,10 @@ class Node:
     def committed(self, urgent: bool) -> None:
         """A sample is on flash. urgent: it is to be sent at once, for an alarm or because the run is over."""
         self._changed.set()
-        # nor shall who has just started it wait for the first
-        if (
-            urgent
-            or self.spool.next_sequence == self._first + 1
-            or self._enough
-            and self.spool.samples_queued >= self._enough
-        ):
+        if self.spool.next_sequence == self._first + 1 and self._open_ended:
+            # whoever has just started it shall not wait for long; nor shall all that start at once come at once
+            urgent = self.uplink.spread = True
+        if urgent or self._enough and self.spool.samples_queued >= self._enough:
             self.uplink.flush.set()
 
     def report(self) -> None:

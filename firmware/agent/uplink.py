@@ -25,8 +25,8 @@ _SELDOM_MS = const(86400000)
 class Uplink:
     """spool, session, clock, link: what it works with; settings: the board's; status: dict that it keeps up to date.
 
-    `flush` is an Event that asks for sending now. buffer: bytearray of BUFFER bytes, which bodies are made in and
-    answers are kept in.
+    `flush` is an Event that asks for sending now; with `spread`, after a moment of random length. buffer: bytearray
+    of BUFFER bytes, which bodies are made in and answers are kept in.
 
     `errands`: coroutine functions errand(pulse, uplink), done after each turn, for what is no reading (agent.events).
     They ask by `exchange`, and find the answer in `response`; until_errand(): milliseconds after which they are to be
@@ -36,6 +36,7 @@ class Uplink:
 
     def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
         self.flush = asyncio.Event()
+        self.spread = False
         self.errands = []
         self.until_errand = lambda: _SELDOM_MS
         self.failures = {}  # how many attempts since boot ended in which verdict, the accepted ones left out
@@ -76,8 +77,8 @@ class Uplink:
         while True:
             due, errand = self.until_due(), self.until_errand()
             flushed = await pulse.wait(self.flush, min(due, errand))
-            if flushed and not self._status["verdict"]:
-                # the first of a start: soon, for somebody may wait for it, and not with all that have started, too
+            if flushed and self.spread:
+                self.spread = False
                 await pulse.sleep(self._jitter(min(self._every_ms, self._window_ms // 4)))
             if flushed or due <= errand:
                 self.flush.clear()

@@ -98,7 +98,7 @@ class Node:
         self.number = number
         self.queue = Queue()
         self.random = uplink.random = Stream(herd.entropy)
-        status = {"verdict": herd.verdict, "error": "", "warning": "", "requests": 0, "handshakes": 0, "resent": 0}
+        status = {"verdict": "", "error": "", "warning": "", "requests": 0, "handshakes": 0, "resent": 0}
         self.uplink = uplink.Uplink(self.queue, self, self, self, settings, status, self, unique_id, herd.buffer)
         self.life = self.uplink.run(self)
         self.due = 0
@@ -159,18 +159,17 @@ class Node:
 class Herd:
     """Nodes with these ids, all of them up from the same moment on, on settings {"upload.every", "upload.window"} (ms).
 
-    limit: requests a window. verdict: of the last request of each, "" when it has just started. Every request is noted
-    in `met`: (moment in ms, number of the node, taken or not), or, while the server is `down`, in `missed`.
+    limit: requests a window. Every request is noted in `met`: (moment in ms, number of the node, taken or not), or,
+    while the server is `down`, in `missed`.
     """
 
-    def __init__(self, unique_ids, every, window=60000, limit=250, entropy=0x2AAAAAAA, verdict="accepted"):
+    def __init__(self, unique_ids, every, window=60000, limit=250, entropy=0x2AAAAAAA):
         gc.threshold(1 << 21)  # seldom, so that it is quick, but before what is kept lies all over the heap
         self.now = BUILD_MS
         self.buffer = bytearray(uplink.BUFFER)
         self.window = window
         self.limit = limit
         self.entropy = entropy
-        self.verdict = verdict
         self.down = False
         self.met = []
         self.missed = []

@@ -108,7 +108,9 @@ def test_those_who_were_turned_away_at_one_moment_come_back_at_many():
 @ROOMY
 def test_those_who_start_at_one_moment_send_their_first_sample_at_many():
     """Soon, for somebody may wait for it: after a power cut of the whole valley, too."""
-    herd = Herd(ids_of("esp32"), 300000, WINDOW, verdict="")
+    herd = Herd(ids_of("esp32"), 300000, WINDOW)
+    for node in herd.nodes:
+        node.uplink.spread = True
     herd.flush()
     herd.spend(WINDOW)
     moments = [at - BUILD_MS for at, _, _ in herd.met]

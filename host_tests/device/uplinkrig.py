@@ -27,7 +27,7 @@ class Rig:
     """An uplink with `samples` samples in its queue, and a world that stands still but for its waits.
 
     `seen`: at every wait what had been settled, what was said, and how long it was. It ends when the queue is empty
-    and it would wait for the next turn, or after `waits` waits. first: nothing was sent since the start.
+    and it would wait for the next turn, or after `waits` waits. first: it is the first sample of a start.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Rig:
         for i in range(samples):
             self.spool.append([20.0 + i, "n%d" % i], now - 60000 * (samples - i))
         self.clock.set(now, self.world.ticks_ms(), clock.SYNCED)
-        self.status = {"verdict": "" if first else "accepted", "error": "", "requests": 0, "handshakes": 0, "resent": 0}
+        self.status = {"verdict": "", "error": "", "requests": 0, "handshakes": 0, "resent": 0}
         self.session = session
         self.link = Link()
         settings = {
@@ -78,6 +78,7 @@ class Rig:
             bytes(range(8)),
             bytearray(uplink.BUFFER),
         )
+        self.uplink.spread = first
         if at_once:
             self.uplink.flush.set()
         self.seen = []

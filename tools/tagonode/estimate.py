@@ -39,13 +39,13 @@ BLOCK = 4096
 # Flash that firmware, drivers, roots and settings of a node take, littlefs's blocks counted.
 FIRMWARE_BYTES = 393_216
 
-# A sample in the queue: its number, time and CRC, which of its readings are no integers (lib/spool/FORMAT.md); such a
-# reading, as boards measure it, in single precision; and a slot's bytes for samples.
+# A sample in the queue: its number, time and CRC (lib/spool/FORMAT.md); and a slot's bytes for samples.
 _SAMPLE_BYTES = 11
-_FLOAT_BYTES = 5
 _SLOT_BYTES = 121
 # What the queue needs beside its segments (lib/spool/queue.py).
 _QUEUE_OVERHEAD = 20480 + 4096
+# Of a segment's bytes what samples fill: the last move into it seldom fits.
+_FILLED = 0.85
 
 _TYPICAL = {
     "°C": 21.53,
@@ -192,15 +192,15 @@ def _reading(row: list[Any], every_ms: int, digits: int) -> Reading:
         + (len(b',"unit":' + records.quote(unit)) if unit else 0)
         + digits
     )
-    # of an integer, seven bits a byte, its sign among them
-    stored = _FLOAT_BYTES if decimals else max(1, math.ceil((2 * abs(round(value))).bit_length() / 7))
+    # an integer of its decimals, seven bits a byte, its sign among them
+    stored = max(1, math.ceil((2 * abs(round(value * 10**decimals))).bit_length() / 7))
     return Reading(variable, every_ms / 1000, seldom_ms / 1000, json_bytes, stored)
 
 
 def held_samples(queue_bytes: int, stored_bytes: float) -> int:
     """Samples that are certain to be in a full queue: it gives up one segment at a time."""
     segment = min(max(queue_bytes // 16 // BLOCK * BLOCK, 8192), 32768)
-    return int((queue_bytes - _QUEUE_OVERHEAD - segment) // stored_bytes)
+    return int((queue_bytes - _QUEUE_OVERHEAD - segment) * _FILLED // stored_bytes)
 
 
 def estimate(load: Load, flash: Flash) -> Estimates:

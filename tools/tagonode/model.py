@@ -7,6 +7,7 @@ value to judge is in rules.py.
 
 import inspect
 import ipaddress
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -45,6 +46,7 @@ DECIMALS = {
 }
 # of a unit that is not among them, as a user's own driver may have
 _OTHER_DECIMALS = 3
+_MOST_DECIMALS = 6
 
 # formula: (unit, decimals)
 DERIVED_UNITS = {
@@ -159,7 +161,7 @@ class Alarm(_Section):
 class _Steps(_Section):
     """What readings pass through, in this order: polynomial, scale, offset, minimum and maximum, alarm, filters."""
 
-    decimals: Annotated[int, Field(ge=0, le=6, description="of what is sent")] | None = None
+    decimals: Annotated[int, Field(ge=0, le=_MOST_DECIMALS, description="of what is sent")] | None = None
     polynomial: (
         Annotated[list[float], Field(min_length=1, max_length=8, description="coefficients, the constant first")] | None
     ) = None
@@ -195,6 +197,10 @@ class ChannelSettings(_Steps):
 
     variable: _Variable | None = None
     unit: _Unit | None = None
+
+
+# Of what formulas are made: the units of their arguments.
+ARGUMENT_UNITS = {"temperature": "°C", "humidity": "%", "pressure": "hPa", "voltage": "V"}
 
 
 def formulas() -> dict[str, Callable]:
@@ -319,8 +325,19 @@ class Sensor(_Section):
         for variable, unit in self.chip.channels(self.options):
             own = self.channels.get(variable, ChannelSettings())
             shown = unit if own.unit is None else own.unit
-            decimals = DECIMALS.get(shown, _OTHER_DECIMALS) if own.decimals is None else own.decimals
-            rows.append([own.variable or variable, shown, decimals, *own.device_steps()])
+            decimals = DECIMALS.get(shown, _OTHER_DECIMALS)
+            if own.scale:
+                # what the sensor resolves, after it: ppm as % have four, V as mV none
+                resolved = DECIMALS.get(unit, _OTHER_DECIMALS) - math.log10(abs(own.scale))
+                decimals = min(max(math.ceil(resolved - 1e-9), 0), _MOST_DECIMALS)
+            rows.append(
+                [
+                    own.variable or variable,
+                    shown,
+                    decimals if own.decimals is None else own.decimals,
+                    *own.device_steps(),
+                ]
+            )
         return rows
 
 

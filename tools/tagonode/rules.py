@@ -10,7 +10,7 @@ from tagonode import device, estimate
 from tagonode.buses import SHARED, board_buses
 from tagonode.device import regions
 from tagonode.locate import Location
-from tagonode.model import Derived, Sensor
+from tagonode.model import ARGUMENT_UNITS, Derived, Sensor
 from tagonode.problems import nearest, or_nearest
 
 Mistake = tuple[Location, str]
@@ -259,7 +259,11 @@ def _variables(model: Any, known: Known, sound: list[bool]) -> Iterator[Mistake]
                 place,
                 f'{owner} and {sensor.driver} {alike}: name one of them by [sensors.channels.{channel}] variable = "…"',
             )
-    written = [variable for variable, _ in taken.values()]
+    # {variable: its unit, None for one that is but called otherwise}
+    written: dict[str, str | None] = {}
+    for index, sensor in enumerate(model.sensors):
+        if sound[index] and known("sensors", index, "channels"):
+            written |= _units(sensor)
     for index, row in enumerate(model.derived):
         if known("derived", index, "formula"):
             yield from _derived(("derived", index), row, known, written if complete else None)
@@ -286,8 +290,20 @@ def _like_health(owner: str, variable: str, name: str) -> str:
     return f"{owner} gives {variable!r}, and health readings have {name!r}: give it another `variable`"
 
 
-def _derived(at: Location, row: Derived, known: Known, written: list[str] | None) -> Iterator[Mistake]:
-    """written: the variables that the sensors give, None when that is not known."""
+def _units(sensor: Any) -> dict[str, str | None]:
+    """{variable that it gives: unit of its readings, None where `unit` is but another word for it}."""
+    units: dict[str, str | None] = {}
+    for (channel, unit), (variable, shown, *_) in zip(
+        sensor.chip.channels(sensor.options), sensor.device_channels(), strict=True
+    ):
+        own = sensor.channels.get(channel)
+        converted = own is not None and (own.scale is not None or own.polynomial is not None)
+        units[variable] = unit if shown == unit else shown if converted else None
+    return units
+
+
+def _derived(at: Location, row: Derived, known: Known, written: dict[str, str | None] | None) -> Iterator[Mistake]:
+    """written: the variables that the sensors give with their units, None when that is not known."""
     inputs, options = row.arguments()
     for option in row.options:
         if option not in options:
@@ -303,6 +319,15 @@ def _derived(at: Location, row: Derived, known: Known, written: list[str] | None
                 where = (*at, "of", place) if row.of else (*at, "formula")
                 name_it = "" if row.of else f'; or name one by of = ["…"] in place of {", ".join(inputs)}'
                 yield where, f"derived {row.name}: no sensor gives {each!r}{or_nearest(each, written)}{name_it}"
+                continue
+            unit, wanted = written[each], ARGUMENT_UNITS[inputs[place]]
+            if unit not in (None, wanted):
+                where = (*at, "of", place) if row.of else (*at, "formula")
+                yield (
+                    where,
+                    f"derived {row.name}: {row.formula} takes {inputs[place]} in {wanted}, and {each!r} is in "
+                    f"{unit or 'no unit'}: let `scale` and `offset` of its channel make {wanted} of it, or leave them",
+                )
 
 
 def _too_slow(model: Any, known: Known) -> Iterator[Mistake]:
