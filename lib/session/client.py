@@ -7,21 +7,15 @@ socket behind.
 
 import asyncio
 import errno
-import gc
-import select
-import socket
-import ssl
 from time import ticks_diff, ticks_ms
 
 from micropython import const
 
 from http1 import RemoteProtocolError
-from session import ready
+from session import forget, ready
 
 _ZEROS = bytes(512)  # an answer of TagoIO's is shorter
 _MARGIN_MS = const(5000)
-_IPPROTO_TCP = const(6)
-_TCP_NODELAY = const(1)
 
 
 class SessionError(OSError):
@@ -55,27 +49,10 @@ class Deadlines:
         self.idle = 90000
 
 
-def verifying_context(roots):
-    """A TLS client context that trusts the DER certificates that `roots()` yields one by one, nothing else.
-
-    Raises ValueError when there is none or one cannot be read.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = ssl.CERT_REQUIRED
-    count = 0
-    for der in roots():
-        # one call each: concatenated DER is silently cut to the first certificate
-        context.load_verify_locations(cadata=der)
-        count += 1
-    if not count:
-        raise ValueError("no trusted root certificate on this board: build and deploy again")
-    return context
-
-
 class Session:
     """Requests to `host`:`port`, one at a time, over verified TLS, or in the clear when `roots` is None.
 
-    roots: see verifying_context. resolver: a Resolver. `progress(ms)`, to be set by who wants it, is called
+    roots: see session.connecting.verifying_context. resolver: a Resolver. `progress(ms)`, to be set by who wants it, is called
     whenever something moved, with the milliseconds within which it will be called again: a watchdog can be
     fed on that. `handshakes` counts connections that were begun.
     """
@@ -103,8 +80,13 @@ class Session:
 
         Raises ValueError or OSError when they cannot be used.
         """
-        if self._context is None:
-            self._context = verifying_context(self._roots)
+        self._connecting().trust(self)
+
+    def _connecting(self):
+        from session import connecting  # for one connection, which is kept
+
+        forget("connecting")
+        return connecting
 
     def busy(self) -> bool:
         """Whether a request is on its way."""
@@ -173,7 +155,7 @@ class Session:
             self.close()
         limit = self._deadlines.send
         if self._sock is None:
-            await self._connect()
+            await self._connecting().connect(self)
             self._stage = "send"
             if self._sock is not self._raw:
                 # the first write begins the handshake: nothing of it leaves before the server is verified
@@ -232,36 +214,3 @@ class Session:
             return await asyncio.wait_for_ms(awaitable, limit_ms)
         except asyncio.TimeoutError:
             raise asyncio.TimeoutError("nothing moved for " + str(limit_ms) + " ms") from None
-
-    async def _connect(self):
-        self._stage = "resolve"
-        if self._address is None:
-            looking = self._resolver.resolve(self.host)
-            self._address = await self._within(looking, self._deadlines.resolve)
-        self._stage = "connect"
-        self.handshakes += 1
-        sock = self._sock = self._raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        sock.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
-        try:
-            sock.connect(socket.getaddrinfo(self._address, self.port)[0][-1])
-        except OSError as error:
-            if error.errno != errno.EINPROGRESS:
-                raise
-        await self._within(ready(sock, True), self._deadlines.connect)
-        # the socket itself, below TLS: asking a TLS object takes a millisecond on some ports
-        poller = self._wire = select.poll()
-        poller.register(sock, select.POLLOUT)
-        for _, event in poller.poll(0):
-            if event & (select.POLLERR | select.POLLHUP):
-                raise OSError(errno.ECONNREFUSED, "refused, or no way there")
-        poller.modify(sock, select.POLLIN)
-        if self._roots is not None:
-            self._stage = "handshake"
-            self.trust()
-            gc.collect()  # the handshake needs one piece of 16.7 KB where TLS lives on the heap
-            sock = self._sock = self._context.wrap_socket(
-                sock, server_hostname=self.host, do_handshake_on_connect=False
-            )
-        poller = self._poller = select.poll()
-        poller.register(sock, select.POLLIN)
