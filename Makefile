@@ -42,7 +42,7 @@ run: install
 	$(BIN)/tagonode simulate $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-drivers: install
 	PYTHONPATH=host_tests $(BIN)/python -m pytest -p harness.collector -p no:schemathesis -p no:cacheprovider --rootdir $(NODE) $(NODE) $(ARGS)

@@ -20,6 +20,34 @@ if "micropython" not in sys.modules:
 # no output may hold a token or a password
 pytest_plugins = ("harness.secrets",)
 
+# What takes longest comes first, so that no worker is left alone with it at the end.
+_FIRST = (
+    "test_years.py",
+    "test_page_browser.py",
+    "test_simulate.py",
+    "test_fault_matrix.py",
+    "test_provision.py",
+    "test_deploy.py",
+    "test_end_to_end.py",
+    "test_herd.py",
+    "test_deploy_kills.py",
+    "test_simulate_wires.py",
+    "test_spool_powercut.py",
+    "test_harness_wires.py",
+    "test_session.py",
+    "test_secrets.py",
+    "test_collector.py",
+    "test_spool_command.py",
+    "test_terminal.py",
+    "test_spool_damage.py",
+    "test_crashes.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: _FIRST.index(item.path.name) if item.path.name in _FIRST else len(_FIRST))
+
+
 from harness.collector import (  # noqa: E402, F401
     pytest_configure,
     pytest_pycollect_makemodule,

@@ -5,7 +5,7 @@ import random
 from campaigns import deploy as campaign
 from deployrig import rig
 
-ROUNDS = 6
+ROUNDS = 3
 
 
 def test_a_killed_deployment_leaves_the_old_version_or_the_new_one(tmp_path):

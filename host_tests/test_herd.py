@@ -6,7 +6,7 @@ from tagonode.cloud.limits import Window
 
 # Half of the nodes are refused in each window, and come back in the next. That their waits have jitter is seen in the
 # campaign and in virtual time: in so short a window, the whole seconds of Retry-After spread them as well.
-SLICE = Herd("slice", limit=25, nodes=50, window=5, windows=2)
+SLICE = Herd("slice", limit=15, nodes=30, window=5, windows=2)
 
 
 def test_a_herd_spreads_and_all_arrives():

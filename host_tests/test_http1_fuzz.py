@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import http1
 import pytest
 
-RELAXED = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def cut_at(raw, cuts):
@@ -95,9 +95,7 @@ def answers(draw):
     body = draw(st.binary(max_size=20) | st.binary(min_size=20, max_size=200))  # most of the first are tiny
     end = draw(line_end)
     version = draw(st.sampled_from([b"1.1", b"1.1", b"1.0"]))
-    fields = [
-        b"%s: %s" % (name.encode(), value.encode()) for name, value in draw(st.lists(other_field, max_size=5))
-    ]
+    fields = [b"%s: %s" % (name.encode(), value.encode()) for name, value in draw(st.lists(other_field, max_size=5))]
     options = draw(st.sampled_from([None, "close", "keep-alive", "Keep-Alive, x", "x,  CLOSE"]))
     if options:
         fields.append(b"Connection: " + options.encode())
@@ -241,9 +239,7 @@ def test_a_head_is_what_h11_reads_or_is_refused(method, target, host, name, valu
 @given(
     st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
     st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40),
-    token.filter(
-        lambda n: n.lower() not in ("host", "content-length", "transfer-encoding", "expect", "connection")
-    ),
+    token.filter(lambda n: n.lower() not in ("host", "content-length", "transfer-encoding", "expect", "connection")),
     field_value.filter(bool),
     st.one_of(st.none(), st.integers(0, 200000)),
 )

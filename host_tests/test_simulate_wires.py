@@ -76,7 +76,7 @@ def nodes(tmp_path_factory):
     for board, pins in PINS.items():
         config = tmp_path_factory.mktemp(board) / "node.toml"
         config.write_text(NODE.format(board=board, **pins))
-        options = ("--samples", str(SAMPLES), "--sample-every", "12", "--upload-every", "24", "--json")
+        options = ("--samples", str(SAMPLES), "--sample-every", "4", "--upload-every", "8", "--json")
         running[board] = subprocess.Popen(
             [str(TAGONODE), "simulate", str(config), *options],
             stdout=subprocess.PIPE,

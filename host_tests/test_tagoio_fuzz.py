@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import pytest
 from tagoio import calls, question, records, regions, verdicts
 
-RELAXED = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 LAST = 253402300799999  # 9999-12-31T23:59:59.999Z
 
 text = st.text(max_size=60)
@@ -46,9 +46,7 @@ def is_the_number(found, given_value, decimals):
         if abs(given_value) >= 1e16:
             return found == given_value
         exact = Decimal(given_value)
-        return abs(Decimal(repr(found)) - exact) <= Decimal(10) ** -decimals / 2 + abs(exact) * Decimal(
-            "1e-15"
-        )
+        return abs(Decimal(repr(found)) - exact) <= Decimal(10) ** -decimals / 2 + abs(exact) * Decimal("1e-15")
     return found == given_value and type(found) is type(given_value)
 
 
@@ -104,9 +102,7 @@ def test_numbers_are_short_json(given_value, decimals):
 @given(st.integers(0, LAST))
 def test_time_is_datetimes(unix_ms):
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=unix_ms)
-    assert records.iso8601(unix_ms).decode() == moment.isoformat(timespec="milliseconds").replace(
-        "+00:00", "Z"
-    )
+    assert records.iso8601(unix_ms).decode() == moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def test_time_is_datetimes_on_every_day_of_four_hundred_years():
@@ -289,9 +285,7 @@ def test_every_failure_has_one_verdict(stage, reason, sent):
 def test_queries_are_read_back_by_urllib(filters):
     path = calls.get(**filters)[1]
     assert path.isascii() and path.isprintable() and " " not in path
-    expected = [
-        (k, v) for k in sorted(filters) for v in ([filters[k]] if isinstance(filters[k], str) else filters[k])
-    ]
+    expected = [(k, v) for k in sorted(filters) for v in ([filters[k]] if isinstance(filters[k], str) else filters[k])]
     assert parse_qsl(urlsplit(path).query, keep_blank_values=True) == expected
 
 

@@ -135,7 +135,9 @@ def test_mount_a_folder_of_the_pc(board, tmp_path):
         "with open('bytes.bin', 'rb') as f: print(f.read() == bytes(range(256)) * 20)\n"
         "with open('made.bin', 'wb') as f: f.write(b'\\x03\\n\\x04' * 100)\n"
     )
-    assert board.mpremote("mount", tmp_path, "exec", code).stdout.splitlines()[1:] == ["imported", "True"]
+    said = board.mpremote("mount", tmp_path, "exec", code).stdout.splitlines()
+    # what mpremote itself says has a buffer of its own, and may come last
+    assert [line for line in said if not line.startswith("Local directory ")] == ["imported", "True"]
     assert (tmp_path / "made.bin").read_bytes() == b"\x03\n\x04" * 100
 
 

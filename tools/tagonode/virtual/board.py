@@ -8,6 +8,8 @@ nothing behind, and it dies with the caller in any case.
 
 import contextlib
 import ctypes
+import functools
+import importlib.util
 import os
 import selectors
 import signal
@@ -45,11 +47,19 @@ def interpreter() -> str:
     return str(Path(sys.executable).parent / "micropython")
 
 
+@functools.cache
+def _of_the_wheel() -> list[str]:
+    """What runs the wheel's interpreter: a CPython that looks for nothing, and starts in half the time therefore."""
+    found = importlib.util.find_spec("micropython_run")
+    if found is None or found.origin is None:
+        return [interpreter()]
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("interpreter.py")), str(Path(found.origin).parent)]
+
+
 def _command(terminal: bool) -> list[str]:
     """What runs the interpreter."""
-    if terminal and "MICROPYTHON" not in os.environ:
-        return [sys.executable, "-I", str(Path(__file__).with_name("interpreter.py")), "-i"]
-    return [interpreter(), *(["-i"] if terminal else [])]
+    command = [interpreter()] if os.environ.get("MICROPYTHON") else _of_the_wheel()
+    return [*command, *(["-i"] if terminal else [])]
 
 
 def _libc_prctl() -> Callable | None:
