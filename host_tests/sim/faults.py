@@ -439,7 +439,7 @@ def task_fails(world: Any, draw: Random, lasts: int) -> None:
 def task_hangs(world: Any, draw: Random, lasts: int) -> None:
     """A task waits for what never comes: the watchdog has to bite."""
     tasks = sorted(
-        (task for task in world.loop.tasks if task.coro.__name__ == "_keep" and not task.finished),
+        (t for t in world.loop.tasks if t.coro.__name__ == "_keep" and not t.finished and t is not world.loop.current),
         key=lambda task: task.coro.cr_frame.f_locals["pulse"].name,
     )
     if not tasks or not world.running:
@@ -461,15 +461,15 @@ def task_hangs(world: Any, draw: Random, lasts: int) -> None:
 @_fault
 def processor_hangs(world: Any, draw: Random, lasts: int) -> End:
     """A driver that never comes back."""
-    world.watch.may_bite = True
+    chip = world.chip
+    boots, writes = world.boots, chip.writes
+    chip.hangs = True
 
     def over() -> None:
-        world.chip.block_ms = 0
-        if world.boots == boots and world.chip.writes > writes:
+        chip.hangs = False
+        if world.boots == boots and chip.writes > writes:
             world.watch.violation("the processor hangs, and the watchdog did not bite")
 
-    boots, writes = world.boots, world.chip.writes
-    world.chip.block_ms = 1 << 40
     return over
 
 

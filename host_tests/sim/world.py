@@ -29,15 +29,17 @@ TIME_SERVERS = ("pool.ntp.org", "time.cloudflare.com")
 ROOTS = (b"root of today", b"root of tomorrow")
 FLASH_BYTES = 800 * 1024
 _LINES = 400
+_FOR_EVER_MS = 1 << 40
 _START_MS = 800  # from reset to the first line of the program
 
 
 class Sht4x:
-    """The chip. mode: "" or what it does wrong; block_ms: for how long it holds up the processor."""
+    """The chip. mode: "" or what it does wrong; block_ms: for how long it holds up the processor; hangs: for ever."""
 
     def __init__(self, climate: Callable[[], tuple[float, float]], spend: Callable[[int], None]):
         self.mode = ""
         self.block_ms = 0
+        self.hangs = False
         self.writes = 0
         self._spend = spend
         self._climate = climate
@@ -45,6 +47,8 @@ class Sht4x:
 
     def write(self, data: bytes) -> None:
         self.writes += 1
+        if self.hangs:
+            self._spend(_FOR_EVER_MS)
         if self.block_ms:
             self._spend(self.block_ms)
         if self.mode == "odd":
