@@ -28,7 +28,7 @@ from tagonode.cloud.server import LocalCloud
 from tagonode.device import regions
 from tagonode.device import settings as device_settings
 from tagonode.virtual import image
-from tagonode.virtual.board import VirtualBoard, interpreter
+from tagonode.virtual.board import DEEPSLEEP_RESET, VirtualBoard, interpreter
 from tagonode.virtual.nameserver import NameServer
 from tagonode.virtual.relay import CountingRelay
 from tagonode.virtual.terminal import Terminal, TerminalError
@@ -123,6 +123,8 @@ class Node:
 
     def take_boot(self, cause: int) -> None:
         """The board starts again by itself: what is left of its run is what it still has to sample."""
+        if cause == DEEPSLEEP_RESET:
+            return  # it counts on
         self.requests += self.state.get("requests", 0)
         self.handshakes += self.state.get("handshakes", 0)
         self.state = {**self.state, "requests": 0, "handshakes": 0}
