@@ -7,7 +7,7 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench bench-growth bench-hotpath campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision test-js conformance faults scenarios watchdog test-drivers deps-browser help
+.PHONY: install run test check bench bench-growth bench-hotpath campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision campaign-remote test-js conformance faults scenarios watchdog test-drivers deps-browser help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-growth        how cost grows with what waits, with channels and sensors; what a start costs"
 	@echo "make bench-hotpath       where the instructions of a reading go, function by function"
 	@echo "make campaign-powercut   the power cut at every flash operation, tens of thousands of times"
+	@echo "make campaign-remote     the power cut at every flash operation of a change of settings from afar"
 	@echo "make campaign-damage     10,000 damaged queues, read by two independent readers"
 	@echo "make campaign-deploy     tagonode deploy killed at 50 random moments             ARGS=\"--seed 1\""
 	@echo "make campaign-herd       200 nodes share one rate limit: when their requests come, as a histogram"
@@ -76,6 +77,9 @@ campaign-damage: install
 
 campaign-deploy: install
 	$(BIN)/python host_tests/campaigns/deploy.py $(ARGS)
+
+campaign-remote: install
+	$(BIN)/python host_tests/campaigns/remote_powercut.py $(ARGS)
 
 campaign-herd: install
 	$(BIN)/python host_tests/campaigns/herd.py $(ARGS)

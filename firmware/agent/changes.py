@@ -91,19 +91,21 @@ def _parameter(row, whole):
     none. value: None when it is long: no copy is made of such a one."""
     head = bytes(row[:_HEAD])
     place = max(head.find(b'"value"'), 0)
+    value = None
     if len(row) < _HEAD:
-        found = verdicts.parse_envelope(head)
-        value = found and found.get("value")
+        found = verdicts.parse_envelope(head) or {}
+        value = found.get("value")
+        if not isinstance(value, str):
+            return None
     else:
         # as TagoIO writes it, what is short comes first
-        found = verdicts.parse_envelope(head[:place].rstrip(b",") + b"}")
-        value = None
-        if found:
-            found["sent"] = whole and b'"sent":true' in bytes(row[-_TAIL:])
-    if found is None:
-        return None
+        found = verdicts.parse_envelope(head[:place].rstrip(b",") + b"}") or {}
+        if "key" not in found:
+            found = verdicts.parse_envelope(bytes(row)) or {}
+        elif whole and b'"sent":true' in bytes(row[-_TAIL:]):
+            found["sent"] = True
     identity, key = found.get("id"), found.get("key")
-    if not isinstance(identity, str) or not isinstance(key, str) or len(row) < _HEAD and not isinstance(value, str):
+    if not isinstance(identity, str) or not isinstance(key, str):
         return None
     for c in identity:
         if not ("0" <= c <= "9" or "a" <= c.lower() <= "z" or c in "-_"):
@@ -262,7 +264,9 @@ class Look:
         file = None
         commands = []
         count = 0
-        header = [self._node.clock.now() // 1000, self._node.spool.tag, 0, "", ""]
+        # the groups of its reports are made of it
+        self._remote.last = now = max(self._node.clock.now() // 1000, self._remote.last + 1)
+        header = [now, self._node.spool.tag, 0, "", ""]
 
         def take(row, whole):
             nonlocal file, count

@@ -29,6 +29,7 @@ class Remote:
         self._every_ms = every_ms
         self._alone = every_ms < sends_ms
         self.watches = 0  # of trials that were begun
+        self.last = 0  # Unix time of the last look
         self._due = 0 if stage else min(_FIRST_MS, every_ms)
 
     def until_due(self) -> int:

@@ -13,11 +13,11 @@ _PATIENCE_MS = const(900000)  # with a link, and nothing delivered
 _LONGEST_MS = const(86400000)  # with or without; of a node that sleeps, too
 
 
-async def watch(pulse, node, remote) -> None:
+async def watch(pulse, node, remote, folder: str = parameters.FOLDER) -> None:
     """Until it is confirmed, remote.trial False, or undone, which starts the node again."""
-    stage = parameters.stage()
+    stage = parameters.stage(folder)
     try:
-        began = next(parameters.rows(parameters.FOLDER + "/" + stage))[0] * 1000
+        began = next(parameters.rows(folder + "/" + stage))[0] * 1000
     except (OSError, StopIteration, TypeError):
         return  # it is over, or nothing can be read of it: its starts are counted
     remote.watches = watch = remote.watches + 1
@@ -38,5 +38,5 @@ async def watch(pulse, node, remote) -> None:
             if status["error"]:
                 why += " (" + status["error"] + ")"
             node.log.warning("remote", "back to the settings before: " + why)
-            parameters.undo(stage, why)
+            parameters.undo(stage, why, folder)
             node.restart()
