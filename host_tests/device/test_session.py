@@ -167,7 +167,8 @@ FAILURES = [
 async def test_failures(net, stage, reason, sent, arrived):
     limits = deadlines(**{stage: SHORT_MS}) if "nothing moved" in reason else None
     session = session_to(net, limits=limits)
-    rounds = 10 if stage in ("resolve", "connect") or not net.tls else 5
+    slow = reason == "no answer from" or net.tls and stage not in ("resolve", "connect")
+    rounds = 5 if slow else 10
     error = await fails(session, rounds, limit=800)
     assert (error.stage, error.sent) == (stage, sent)
     assert said(reason, error)
