@@ -1,5 +1,6 @@
 """The local TagoIO over HTTPS: envelope, tokens, headers, bodies, and the official Python SDK as a client."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -246,6 +247,24 @@ def test_a_body_that_is_cut_short_stores_nothing(cloud, token):
         tls.sendall(head.encode() + b'{"variable":"a"}')
     with Client(cloud, token) as client:
         assert client.get("/data?query=count") == 0
+
+
+@pytest.mark.parametrize("head", ["POST /nowhere", "PUT /device/params/0", "POST /data"])
+def test_nobody_is_answered_in_the_middle_of_his_request(cloud, head):
+    """Also where the body is of no interest: a client takes an early answer for a broken connection."""
+    port = int(cloud.plain_url.rpartition(":")[2])
+    other = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(other), socket.create_connection(("127.0.0.1", port), timeout=20) as early:
+        early.sendall(f"{head} HTTP/1.1\r\nHost: localhost\r\nToken: nobodys\r\nContent-Length: 2\r\n\r\n[".encode())
+        for _ in range(3):  # time enough for an answer
+            other.request("GET", "/info")
+            assert other.getresponse().read()
+        early.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            early.recv(1000)
+        early.settimeout(20)
+        early.sendall(b"]")
+        assert early.recv(1000).startswith(b"HTTP/1.1 40")
 
 
 def test_one_bad_record_stores_none(client):

@@ -293,7 +293,7 @@ def test_names_in_a_network():
 # -- what it tells -----------------------------------------------------------------------------------------------
 
 
-def test_a_node_in_the_fleet(page, device, clock):
+def test_a_node_in_the_fleet(page, cloud, device, clock):
     identity, _, client = device
     assert page.node(client_name(page, identity))["state"] == "never"
     for i in range(4):
@@ -323,6 +323,11 @@ def test_a_node_in_the_fleet(page, device, clock):
     clock["s"] += 1
     client.post(sample(NOW + 46, x=2))
     assert page.node(client_name(page, identity))["version"]["value"] == "0.2.0"
+    assert (node["trend"]["name"], node["trend"]["values"]) == ("temperature", [20, 21, 22, 23])
+    with Client(cloud, cloud.account_token, "Account-Token") as owner:
+        owner.call("PUT", f"/device/{identity}", {"name": ""})  # his mistake is not the node's
+    page.requests(9)
+    assert page.node(client_name(page, identity))["alarms"] == []
     clock["s"] = NOW + 3600
     node = page.node(client_name(page, identity))
     assert node["state"] == "silent"
@@ -385,6 +390,12 @@ ALARMS = [
     ({}, _exchange(None), "", ["Its last request got no answer (POST /data)"]),
     ({}, _exchange(200), "500, server error", ["Fault switched on: 500, server error"]),
 ]
+
+
+def test_a_trend_is_of_what_the_node_measures(page, device):
+    client = device[2]
+    client.post(sample(NOW, a_alarm=1, rssi=-60, soil=3) + sample(NOW - 5, a_alarm=0, soil=2))
+    assert page.node(client_name(page, device[0]))["trend"] == {"name": "soil", "values": [2, 3]}
 
 
 @pytest.mark.parametrize(("latest", "last", "fault", "expected"), ALARMS)
@@ -873,8 +884,8 @@ def test_who_does_not_finish_a_request_is_dropped(monkeypatch):
         plain_port = int(cloud.plain_url.rpartition(":")[2])
         cases = [(cloud.page.port, b""), (cloud.page.port, half), (plain_port, half), (plain_port, half + b"\r\n[")]
         with contextlib.ExitStack() as stack:
-            opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for port, _ in cases]
             good = stack.enter_context(socket.create_connection(("127.0.0.1", plain_port)))
+            opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for port, _ in cases]
             for connection, (_, sent) in zip(opened, cases, strict=True):
                 connection.sendall(sent)
             good.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")

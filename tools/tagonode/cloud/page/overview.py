@@ -104,10 +104,10 @@ class Overview:
         self._lock = threading.Lock()
         self._counts: dict[int, int] = {}
         self._counted = (0, 0.0)  # up to which record, when
-        self._habits: dict[int, tuple[Any, Habits]] = {}
-        self._trends: dict[int, tuple[float, dict[str, Any] | None]] = {}
-        self._settled: dict[int, float] = {}  # until when a node's habits need not be looked up
-        self._versions: dict[int, tuple[Any, dict[str, Any] | None]] = {}
+        self._habits: dict[str, tuple[Any, Habits]] = {}
+        self._trends: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._settled: dict[str, float] = {}  # until when a node's habits need not be looked up
+        self._versions: dict[str, tuple[Any, dict[str, Any] | None]] = {}
 
     def close(self) -> None:
         """Close every connection that is not in use; those in use are closed after it."""
@@ -186,8 +186,8 @@ class Overview:
 
     def habits(self, node: Node) -> Habits:
         """How often it samples and sends, from its newest records."""
-        known = self._habits.get(node.number)
-        if known and (known[0] == node.last_input or time.monotonic() < self._settled.get(node.number, 0)):
+        known = self._habits.get(node.id)
+        if known and (known[0] == node.last_input or time.monotonic() < self._settled.get(node.id, 0)):
             return known[1]
         with self._db() as db:
             rows = db.execute(
@@ -198,14 +198,14 @@ class Overview:
         # uploads that follow each other faster than samples come are a backlog's
         upload_ms = _rhythm(sorted({arrived for _, arrived in rows}), (sample_ms or 0) / 2)
         habits = Habits(sample_ms, upload_ms, samples[-1] if samples else None)
-        self._habits[node.number] = node.last_input, habits
+        self._habits[node.id] = node.last_input, habits
         if len(samples) >= HABIT_SAMPLES:
-            self._settled[node.number] = time.monotonic() + HABIT_S
+            self._settled[node.id] = time.monotonic() + HABIT_S
         return habits
 
     def version(self, node: Node) -> dict[str, Any] | None:
         """{value, unit, time} of the firmware that a node said it started with; None when it has not."""
-        known = self._versions.get(node.number)
+        known = self._versions.get(node.id)
         if known and known[0] == node.last_input:
             return known[1]
         with self._db() as db:
@@ -216,12 +216,12 @@ class Overview:
             ).fetchone()
         found = _STARTED.search(row[0]) if row and isinstance(row[0], str) else None
         version = {"value": found[1], "unit": None, "time": row[1]} if found else None
-        self._versions[node.number] = node.last_input, version
+        self._versions[node.id] = node.last_input, version
         return version
 
     def trend(self, node: Node, latest: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         """{name, values} of the variable that tells most of this node, the oldest first; looked up now and then."""
-        known = self._trends.get(node.number)
+        known = self._trends.get(node.id)
         if known and time.monotonic() < known[0]:
             return known[1]
         roles = {name for names in ROLES.values() for name in names}
@@ -231,17 +231,15 @@ class Overview:
             if isinstance(one["value"], int | float) and not (name in roles or name.endswith("_" + ALARM))
         ]
         name = next((name for name in TREND if name in numbers), min(numbers, default=None))
-        trend = None
-        if name is not None:
-            with self._db() as db:
-                rows = db.execute(
-                    f"SELECT value FROM data WHERE device = ? AND variable = ? AND {_NUMBER} "
-                    "ORDER BY time DESC LIMIT ?",
-                    (node.number, name, TREND_POINTS),
-                ).fetchall()
-            trend = {"name": name, "values": [value for (value,) in reversed(rows)]}
-        settled = trend is not None and len(trend["values"]) == TREND_POINTS
-        self._trends[node.number] = time.monotonic() + (HABIT_S if settled else 1), trend
+        if name is None:
+            return None
+        with self._db() as db:
+            rows = db.execute(
+                f"SELECT value FROM data WHERE device = ? AND variable = ? AND {_NUMBER} ORDER BY time DESC LIMIT ?",
+                (node.number, name, TREND_POINTS),
+            ).fetchall()
+        trend = {"name": name, "values": [value for (value,) in reversed(rows)]}
+        self._trends[node.id] = time.monotonic() + (HABIT_S if len(rows) == TREND_POINTS else 1), trend
         return trend
 
     # -- series --------------------------------------------------------------------------------------------
