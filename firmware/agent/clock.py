@@ -43,6 +43,7 @@ class Clock:
         self._mono = 0
         self._offset = 0
         self._at = 0  # the count when the offset was right
+        self._coarse = True  # no time server said so
         self._base = None  # count and offset from which the crystal is measured
         self._suspect = None  # the offset that a server claims against all that is known
         drift = notes.get("drift") if notes else None

@@ -94,7 +94,7 @@ def recall(board, cause: str):
 
 def resume(clock, board, kept: dict) -> None:
     """Let the clock go on as if there had been no sleep."""
-    state, clock._offset, clock._at = kept["clock"]
+    state, clock._offset, clock._at, clock._coarse = kept["clock"]
     slept = board.rtc_ms() - kept["rtc"]
     clock.mono()
     kept["slept"] += slept
@@ -181,7 +181,7 @@ class DutyNode(Node):
             "half": self._sample_ms // 2,
             "rate": self._rate,
             "cause": self.cause,
-            "clock": [clock.state, clock._offset, clock._at],
+            "clock": [clock.state, clock._offset, clock._at, clock._coarse],
             "duty": [self._held, self._next, self._failed, self._urgent, self._asked, self._rate],
             "slept": self._slept,
             "soon": self._soon,

@@ -14,6 +14,7 @@ _SANE_S = const(3155760000)  # a hundred years: no server moves the clock furthe
 _STEP_MS = const(1000)
 _LARGE_MS = const(60000)  # a server that says so is believed when another, or it again, says so too
 _ALIKE_MS = const(3000)
+_COARSE_MS = const(5000)  # by which a Date may be wrong on a slow day
 _BASE_MS = const(10800000)  # of a measurement of the crystal: an answer is some 50 ms wrong
 _MOST_DRIFT = const(2000)  # tenths of ppm: no crystal is so bad
 _NOTED_DRIFT = const(20)
@@ -74,9 +75,12 @@ def set(clock, unix_ms: int, at_ticks: int, source: int) -> None:
             if suspect is None or abs(offset - suspect) > _ALIKE_MS:
                 raise ValueError("%d s off what is known: it has to be said twice" % (wrong // 1000))
     clock._suspect = None
+    if source != SYNCED and not clock._coarse and abs(wrong) < _COARSE_MS:
+        return  # what a time server said is better than that
     _measure(clock, mono, offset, source, abs(wrong) > _LARGE_MS)
     clock._offset = offset
     clock._at = mono
+    clock._coarse = source != SYNCED
     clock.state = SYNCED
     clock._set_rtc((mono + offset + 500) // 1000)
     clock.synced.set()

@@ -227,6 +227,19 @@ def test_the_date_of_an_answer_is_too_coarse_to_measure_by():
     assert made.clock.state == clock.SYNCED
 
 
+def test_the_date_of_a_slow_answer_does_not_replace_what_a_time_server_said():
+    made = Made()
+    made.set(NOW_MS)
+    made.world.ms += 3600000
+    now = made.clock.now()
+    made.set(now - 2184, clock.Clock.BY_DATE)
+    assert made.clock.now() == now
+    made.set(now - 7000, clock.Clock.BY_DATE)  # that far off no server's time may be after an hour
+    assert made.clock.now() == now - 7000
+    made.set(now - 3000, clock.Clock.BY_DATE)  # of two Dates the newer counts
+    assert made.clock.now() == now - 3000
+
+
 def test_asked_every_minute_it_measures_over_hours():
     made = Made()
     lived(made, 40, 8, lambda i: 30 if i % 2 else -30, every_h=1)

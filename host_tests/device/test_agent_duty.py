@@ -108,7 +108,7 @@ def clocks(world, board, kept=None):
     return made
 
 
-KEPT = {"rtc": 0, "mono": 5000, "wake": 65000, "rate": 0, "clock": [2, NOON_MS, 5000], "slept": 0}
+KEPT = {"rtc": 0, "mono": 5000, "wake": 65000, "rate": 0, "clock": [2, NOON_MS, 5000, False], "slept": 0}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_the_clock_goes_on_through_sleep(rate):
         "mono": before.mono(),
         "wake": 605000,
         "rate": rate,
-        "clock": [before.state, before._offset, before._at],
+        "clock": [before.state, before._offset, before._at, before._coarse],
         "slept": 7,
     }
     world.ms += 600000
@@ -171,7 +171,7 @@ def test_a_clock_that_knew_no_time_knows_none_after_sleep():
     world = World()
     world.install(clock_module)
     board = Board(world)
-    kept = dict(KEPT, clock=[0, 0, 0], rtc=board.rtc_ms())
+    kept = dict(KEPT, clock=[0, 0, 0, False], rtc=board.rtc_ms())
     world.ms += 60000
     after = clocks(world, board, kept)
     assert after.now() is None and not after.synced.is_set() and after.mono() == 65000
