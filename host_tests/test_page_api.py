@@ -884,16 +884,17 @@ def test_who_does_not_finish_a_request_is_dropped(monkeypatch):
         plain_port = int(cloud.plain_url.rpartition(":")[2])
         cases = [(cloud.page.port, b""), (cloud.page.port, half), (plain_port, half), (plain_port, half + b"\r\n[")]
         with contextlib.ExitStack() as stack:
-            good = stack.enter_context(socket.create_connection(("127.0.0.1", plain_port)))
+            good = stack.enter_context(contextlib.closing(http.client.HTTPConnection("127.0.0.1", plain_port)))
+            good.request("GET", "/status")
+            assert good.getresponse().read()
+            kept = good.sock
             opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for port, _ in cases]
             for connection, (_, sent) in zip(opened, cases, strict=True):
                 connection.sendall(sent)
-            good.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert good.recv(100).startswith(b"HTTP/1.1 404")
             for connection in opened:
                 connection.settimeout(20)
                 with contextlib.suppress(ConnectionResetError):
                     assert connection.recv(100) == b""
-            good.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            good.settimeout(20)
-            assert b"Route Not Found" in good.recv(1000) + good.recv(1000)
+            good.request("GET", "/status")
+            assert good.getresponse().status == 404
+            assert good.sock is kept
