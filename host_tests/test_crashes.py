@@ -87,7 +87,7 @@ def test_a_sensor_task_that_crashes_each_minute():
         node.run(hours=3)
         (crash,) = node.told("crash")
         assert crash.startswith('sampler failed: RuntimeError("this driver\'s errors cannot be told",);')
-        assert "after start by power on" in crash and 'File "agent/sampler.py"' in crash
+        assert "after start by power on" in crash and 'File "agent.sampler"' in crash
         restarts = node.told("restarts")
         assert restarts == sorted(restarts) and restarts[-1] > 50
         assert node.boots == []  # a task is no reason for a reset
@@ -134,7 +134,7 @@ def test_ten_crashes_in_a_row_then_a_deployment():
         assert node.boots == [WDT_RESET] * 5 + [HARD_RESET] + [WDT_RESET] * 5
         assert node.told("event")[-1].startswith("safe mode after 5 crashes")
         node.deploy(
-            {"/lib/drivers/rssi.mpy": build.compile_module(places.DRIVERS / "rssi.py", "drivers/rssi.py")},
+            {"/lib/drivers/rssi.mpy": build.compile_module(places.DRIVERS / "rssi.py", "drivers.rssi")},
             remove=("/lib/drivers/rssi.py",),
         )
         node.broken(False)

@@ -442,7 +442,7 @@ def test_the_first_delivery_ends_the_waiting():
         (
             [
                 "Traceback (most recent call last):",
-                '  File "agent/app.py"',
+                '  File "agent.app"',
                 "ValueError: no settings",
                 "TagoNode could not go on",
             ],

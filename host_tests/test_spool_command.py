@@ -32,7 +32,7 @@ while True:
 @functools.cache
 def files() -> dict[str, bytes]:
     return {
-        f"/lib/spool/{source.stem}.mpy": build.compile_module(source, source.name)
+        f"/lib/spool/{source.stem}.mpy": build.compile_module(source, source.stem)
         for source in (places.LIB / "spool").glob("*.py")
     }
 

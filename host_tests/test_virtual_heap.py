@@ -15,7 +15,7 @@ def test_what_the_fakes_keep(name, tmp_path):
     guest = tmp_path / "guest"
     guest.mkdir()
     for source in places.GUEST.glob("*.py"):
-        (guest / f"{source.stem}.mpy").write_bytes(build.compile_module(source, source.name))
+        (guest / f"{source.stem}.mpy").write_bytes(build.compile_module(source, source.stem))
     flash, geometry = tmp_path / "flash.img", image.GEOMETRIES[name]
     with image.mounted(flash, geometry) as files:
         image.write_tree(files, {"/boot.py": b"", "/main.py": MAIN})

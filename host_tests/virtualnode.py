@@ -56,7 +56,7 @@ SETTINGS: dict[str, Any] = {
 @functools.cache
 def guest() -> dict[str, bytes]:
     """The compiled modules of a virtual board's firmware."""
-    return {f"{source.stem}.mpy": build.compile_module(source, source.name) for source in places.GUEST.glob("*.py")}
+    return {f"{source.stem}.mpy": build.compile_module(source, source.stem) for source in places.GUEST.glob("*.py")}
 
 
 @functools.cache

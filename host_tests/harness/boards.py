@@ -26,7 +26,7 @@ _PATIENCE_S = 20
 
 @functools.cache
 def _guest() -> dict[str, bytes]:
-    return {f"{source.stem}.mpy": build.compile_module(source, source.name) for source in places.GUEST.glob("*.py")}
+    return {f"{source.stem}.mpy": build.compile_module(source, source.stem) for source in places.GUEST.glob("*.py")}
 
 
 class Board:

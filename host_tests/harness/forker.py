@@ -45,7 +45,7 @@ def _commands() -> Program:
     for board in places.boards():
         build.firmware_files(board, places.drivers())  # compiled code is kept by its source's text
     for source in places.GUEST.glob("*.py"):
-        build.compile_module(source, source.name)
+        build.compile_module(source, source.stem)
 
     def run(argv: list[str]) -> int:
         sys.argv = argv

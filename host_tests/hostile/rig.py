@@ -101,7 +101,7 @@ def _firmware() -> dict[str, bytes]:
 
 @functools.cache
 def _guest() -> dict[str, bytes]:
-    return {f"{source.stem}.mpy": build.compile_module(source, source.name) for source in places.GUEST.glob("*.py")}
+    return {f"{source.stem}.mpy": build.compile_module(source, source.stem) for source in places.GUEST.glob("*.py")}
 
 
 def prepare() -> None:

