@@ -7,7 +7,7 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench bench-growth bench-hotpath campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision campaign-remote test-js conformance faults scenarios watchdog test-drivers deps-browser help
+.PHONY: install run test check bench bench-growth bench-hotpath bench-cloud campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision campaign-remote test-js conformance faults scenarios watchdog test-drivers deps-browser help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
@@ -16,6 +16,7 @@ help:
 	@echo "make bench    TagoNode beside what others would use, its queue's wear, its uplink: ten minutes  ARGS=\"--write\""
 	@echo "make bench-growth        how cost grows with what waits, with channels and sensors; what a start costs"
 	@echo "make bench-hotpath       where the instructions of a reading go, function by function"
+	@echo "make bench-cloud         200 nodes at the local TagoIO for a minute; what it does with millions of records"
 	@echo "make campaign-powercut   the power cut at every flash operation, tens of thousands of times"
 	@echo "make campaign-remote     the power cut at every flash operation of a change of settings from afar"
 	@echo "make campaign-damage     10,000 damaged queues, read by two independent readers"
@@ -56,6 +57,10 @@ $(STUBS)/.installed: Makefile | install
 	$(PIP) install --target $(STUBS)/esp32 $(ESP32_STUBS)
 	$(PIP) install --target $(STUBS)/rp2 $(RP2_STUBS)
 	@touch $@
+
+bench-cloud: install
+	$(BIN)/python host_tests/bench/cloud_load.py $(ARGS)
+	$(BIN)/python host_tests/bench/cloud.py $(RECORDS)
 
 bench: install
 	$(BIN)/python host_tests/bench/spool.py $(RECORDS)
