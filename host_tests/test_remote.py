@@ -209,6 +209,22 @@ def test_what_nothing_can_be_delivered_with_is_taken_back():
         node.figure(f"back after {lasted:.0f} s without delivery, told once")
 
 
+def test_settings_are_taken_while_uploads_fail():
+    """What keeps uploads from working may be what is to be changed."""
+    with Node() as node:
+        node.run(60)
+        node.fail("413")
+        node.run(3600)
+        assert node.state["acknowledged"] <= 10
+        node.boots.before = lambda: node.fail(None)
+        node.edit(upload__body="4096")
+        node.obeys(7200)
+        assert node.told() == ["upload.body = 4096: applied"] and node.boots == [HARD_RESET]
+        node.run(600)
+        assert node.state["queued"] <= 25
+        node.check()
+
+
 def test_a_trial_waits_for_a_link_but_not_for_ever():
     """Neither confirmed nor taken back while there is no way to tell, for a day at most."""
     with Node() as node:
@@ -235,12 +251,12 @@ def test_what_is_edited_while_it_is_on_trial_is_not_marked_as_read():
     with Node() as node:
         node.run(300)
         node.edit(sample__every="30")
-        node.boots.before = lambda: node.edit(sample__every="20")
-        node.run_until(lambda: node.told(), 120)
-        node.boots.before = None
-        assert node.told() == ["sample.every = 30: applied"] and node.unread() == {"sample.every": "20"}
-        node.obeys()
-        assert node.told()[1:] == ["sample.every = 20: applied"]
+        node.boots.before = lambda: len(node.boots) == 1 and node.edit(sample__every="20")
+        node.obeys(120)
+        assert node.told() == ["sample.every = 30: applied", "sample.every = 20: applied"]
+        began = node.state["samples"]
+        node.run(600)
+        assert 29 <= node.state["samples"] - began <= 31
         node.check()
 
 

@@ -59,7 +59,8 @@ LIGHTS = {
     "2 flashes": (True, False, False, False),
     "3 flashes": (True, True, True, False),
     "4 flashes": (True, True, False, True),
-    "5 flashes": None,
+    "5 flashes": light.SAFE,
+    "10 flashes": light.IDENTIFY,
 }
 
 
@@ -91,9 +92,9 @@ async def flashes(state: int) -> int:
 @pytest.mark.parametrize("row", TABLES[LIGHT], ids=lambda row: row[0])
 def test_light(row):
     facts = LIGHTS[row[0]]
-    state = light.SAFE if facts is None else light.state(*facts)
-    digit = re.search(r"\d", row[0])
-    assert asyncio.run(flashes(state)) == (int(digit[0]) if digit else 0)
+    state = light.state(*facts) if isinstance(facts, tuple) else facts
+    digits = re.search(r"\d+", row[0])
+    assert asyncio.run(flashes(state)) == (int(digits[0]) if digits else 0)
 
 
 def test_every_light_has_a_row():
@@ -414,6 +415,18 @@ def hanging(told: Told) -> None:
         told.take(node)
 
 
+def changed_from_afar(told: Told) -> None:
+    """Parameters that cannot be read at first, and then a change with which nothing is delivered."""
+    refused = faults.Fault("500")
+    with VirtualNode({"remote": {"every": 60}, "upload": {"every": 86400}}, unix=START) as node:
+        node.cloud.faults.set(faults.EVERY, refused)
+        node.run(30)
+        node.cloud.faults.set(faults.EVERY, faults.Fault("500", uploads=True))
+        node.cloud.set_parameter(node.token, "sample.every", "30")
+        node.run(1200)
+        told.take(node)
+
+
 @pytest.fixture(scope="module")
 def told() -> Iterator[Told]:
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -421,6 +434,7 @@ def told() -> Iterator[Told]:
         everything(told, monkeypatch)
         worn_out(told)
         hanging(told)
+        changed_from_afar(told)
         yield told
 
 

@@ -105,6 +105,7 @@ def load_remote(config: dict, node):
     stage = config.get("remote.stage", "")
     remote = node.remote = Remote(node, config["remote.every"], config["upload.every"], stage)
     node.uplink.errands.append(remote.errand)
+    node.uplink.rescue = remote.errand
     node.uplink.until_errand = remote.until_due
     if stage:
         node.uplink.flush.set()  # there is something to confirm, or to tell

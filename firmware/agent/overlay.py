@@ -161,7 +161,7 @@ def _put_all(config, values, log):
             put(config, key, values[key])
         except ValueError as error:
             # judged by other firmware, or beside other settings
-            log.warning("settings", "remote: %s %s: passed over" % (key, error))
+            log.warning("settings", "%s %s: using the deployment's" % (key, error))
 
 
 def _judge(config, values, roots, folder):

@@ -138,7 +138,7 @@ def _apply_remote(values, log):
     try:
         overlay.apply(values, log)
     except (OSError, ValueError, MemoryError) as error:
-        log.warning("settings", "remote: " + (str(error) or repr(error)))
+        log.warning("settings", "remote settings cannot be used: " + (str(error) or repr(error)))
     forget("overlay")
     forget("parameters")
 

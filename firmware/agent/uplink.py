@@ -28,10 +28,10 @@ class Uplink:
     `flush` is an Event that asks for sending now; with `spread`, after a moment of random length. buffer: bytearray
     of BUFFER bytes, which bodies are made in and answers are kept in.
 
-    `errands`: coroutine functions errand(pulse, uplink), done after each turn, for what is no reading (agent.events).
-    They ask by `exchange`, and find the answer in `response`; until_errand(): milliseconds after which they are to be
-    done all the same. `buffer` is theirs between requests. short_of_memory(): told of each attempt that had too little;
-    changed(): of each that is over.
+    `errands`: coroutine functions errand(pulse, uplink), done after each turn, for what is no reading (agent.events);
+    rescue: one of them that is done after failed attempts, too. They ask by `exchange`, and find the answer in
+    `response`; until_errand(): milliseconds after which they are to be done all the same. `buffer` is theirs between
+    requests. short_of_memory(): told of each attempt that had too little; changed(): of each that is over.
     """
 
     def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
@@ -39,6 +39,7 @@ class Uplink:
         self.spread = False
         self.errands = []
         self.until_errand = lambda: _SELDOM_MS
+        self.rescue = None
         self.failures = {}  # how many attempts since boot ended in which verdict, the accepted ones left out
         self.short_of_memory = lambda: None
         self.changed = lambda: None
@@ -106,6 +107,8 @@ class Uplink:
             self.changed()
             if wait is None:
                 break
+            if wait and self.rescue and self._link.up.is_set():
+                await self.rescue(pulse, self)
             if longest and wait > longest and self._status["verdict"] != verdicts.AMBIGUOUS:
                 break
             await pulse.sleep(wait)
