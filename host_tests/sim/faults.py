@@ -438,15 +438,15 @@ def task_fails(world: Any, draw: Random, lasts: int) -> None:
 @_fault
 def task_hangs(world: Any, draw: Random, lasts: int) -> None:
     """A task waits for what never comes: the watchdog has to bite."""
-    tasks = sorted(
-        (t for t in world.loop.tasks if t.coro.__name__ == "_keep" and not t.finished and t is not world.loop.current),
-        key=lambda task: task.coro.cr_frame.f_locals["pulse"].name,
+    node = world.watch.node
+    pulses = (
+        [pulse for pulse in node.house._pulses if pulse.task is not world.loop.current] if node and node.house else []
     )
-    if not tasks or not world.running:
+    if not pulses or not world.running:
         return
-    task = draw.choice(tasks)
-    world.tell(f"    task {task.coro.cr_frame.f_locals['pulse'].name}")
-    world.loop.lose(task)
+    pulse = draw.choice(sorted(pulses, key=lambda pulse: pulse.name))
+    world.tell(f"    task {pulse.name}")
+    world.loop.lose(pulse.task)
     boots = world.boots
     world.watch.may_bite = True
 

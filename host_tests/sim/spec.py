@@ -40,9 +40,9 @@ class Spec:
 
 
 def spec_of(seed: int) -> Spec:
-    """The same for ever: one node in 60 samples every minute, one in 15 every ten minutes, the others every hour."""
+    """The same for ever: one node in twenty samples every minute, one in sixty every ten minutes, the others hourly."""
     draw = Random(f"spec {seed}")
-    sample = draw.choices((60, 600, 3600), (1, 4, 55))[0]
+    sample = draw.choices((60, 600, 3600), (3, 1, 56))[0]
     days = draw.choices([days for days, _ in _LIVES], [weight for _, weight in _LIVES])[0]
     if sample == 60:
         days = min(days, 30)
@@ -57,9 +57,9 @@ def spec_of(seed: int) -> Spec:
         ppm=draw.uniform(-45, 45),
         littlefs=draw.random() < 0.1,
         hostile=draw.random() < 0.15,
-        sleeps=sample >= 600 and draw.random() < 0.9,
+        sleeps=sample >= 600 and draw.random() < 0.96,
         sleep_ppm=draw.uniform(-4000, 4000),
         health=draw.choice((0, 3600, 3600, 21600)),
-        networks=draw.choice((1, 1, 2)),
+        networks=draw.choice((1, 1, 1, 1, 1, 2)),
         channels=draw.choice((1, 4, 4, 4)),
     )

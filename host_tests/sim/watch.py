@@ -404,7 +404,15 @@ class Watch:
     def _verdict(self, verdict: str) -> None:
         self.verdicts[verdict] += 1
         world, spool = self.world, self.spool
-        queue = "empty" if not spool or not spool.queued else "segments" if len(spool._segments) > 1 else "slots"
+        queue = "slots"
+        if not spool or not spool.queued:
+            queue = "empty"
+        elif spool._partial:
+            queue = "settled in part"
+        elif spool.in_flight:
+            queue = "in flight"
+        elif spool._segments[-1] > spool._cursor or len(spool._segments) > 1:
+            queue = "segments"
         link = "up" if world.radio.up else "down"
         clock = ("unknown", "estimated", "synced")[self.node.clock.state] if self.node else "?"
         states = ("verdict " + verdict, "link " + link, "clock " + clock, "queue " + queue)

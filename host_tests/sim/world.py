@@ -95,7 +95,14 @@ class World:
 
     ROOTS = ROOTS
 
-    def __init__(self, spec: Spec, faults: Any = (), overlay: Overlay = (), say: Callable[[str], None] | None = None, fast: bool = True):
+    def __init__(
+        self,
+        spec: Spec,
+        faults: Any = (),
+        overlay: Overlay = (),
+        say: Callable[[str], None] | None = None,
+        fast: bool = True,
+    ):
         self.spec = spec
         self.faults = list(faults)
         self.time = Time()
