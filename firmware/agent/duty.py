@@ -320,7 +320,9 @@ class DutyNode(Node):
         every_ms = self._clock_every_ms
         if self._memory:
             every_ms = min(every_ms, _TIME_EVERY_MS if self._rate else _FIRST_MS)
-        asks = not clock.synced.is_set() or self._asked is None or began - self._asked >= every_ms
+        asks = (
+            not clock.synced.is_set() or self._asked is None or began - self._asked + self._sample_ms // 2 >= every_ms
+        )
         known = clock.state == SYNCED
         # by what is known now: what it is worth shows when a server says what is right
         before, drift, at = clock._offset, clock._tenths, clock._at
@@ -363,7 +365,9 @@ class DutyNode(Node):
         if done.is_set() and self.spool.next_sequence - self.spool.samples_queued >= goal:
             self._failed = 0
             self._soon = False
-            self._next = mono + self.uplink.until_due()
+            wait = self.uplink.until_due()
+            # this wake was the nearest one to a point that is yet to come
+            self._next = mono + wait + (self._every_ms if wait <= self._sample_ms // 2 else 0)
         else:
             self._failed += 1
             self._soon = self._soon or self._urgent
