@@ -18,6 +18,7 @@ from time import time
 from types import TracebackType
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -119,7 +120,8 @@ class _Server(uvicorn.Server):
     def _drop_secure(self) -> None:
         for connection in list(self.server_state.connections):
             if isinstance(connection, H11Protocol) and connection.scheme == "https":
-                connection.shutdown()
+                with contextlib.suppress(h11.LocalProtocolError):  # it is ending already
+                    connection.shutdown()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         connections = [c for c in self.server_state.connections if isinstance(c, H11Protocol)]
