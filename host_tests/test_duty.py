@@ -202,7 +202,7 @@ def test_a_dead_sensor_and_a_power_cut_while_awake(name):
         node.run(seconds=600)
         assert awake(node) - before < (node.clock() - since) / 60 * 2
         # in the middle of an upload, and right after a sample
-        node.run_until(lambda: node.hardware.radio.active, 1000, 0.05)
+        node.run_until(lambda: node.hardware.radio.active, 1000, 0.02)  # joining takes 0.03 s, all else no time
         node.run(0.06)
         node.power_cycle()
         node.run(seconds=700)

@@ -15,7 +15,12 @@ from hostile.server import HOST, Fault, Hostile
 from tagonode import build
 from virtualnode import FIGURES, VirtualNode
 
-SETTINGS = {"upload": {"every": 60}, "sensors": [{"driver": "rssi", "bus": "wifi"}]}
+# four samples in each upload: for fewer, some faults do not show
+SETTINGS = {
+    "sample": {"every": 15},
+    "upload": {"every": 60},
+    "sensors": [{"driver": "battery", "bus": "battery"}, {"driver": "rssi", "bus": "wifi"}],
+}
 LASTS_S = 240
 # of the PC's: whatever comes later does not come, for the board; servers of this PC answer within a few ms
 PATIENCE_S = 0.03

@@ -37,6 +37,7 @@ SETTINGS: dict[str, Any] = {
     "wifi": {"networks": ["field"]},
     "sample": {"every": 0.05},
     "health": {"every": 0},
+    "remote": {"every": 0},
     "upload": {"every": 0.1, "patience": PATIENCE_S, "window": WINDOW_S},
     # these need no time to measure: what comes late is not the sensors' fault
     "sensors": [{"driver": "battery", "bus": "battery"}, {"driver": "rssi", "bus": "wifi"}],
