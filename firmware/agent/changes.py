@@ -206,7 +206,9 @@ class Look:
         """Mark all of them as read but those that were edited meanwhile, then do the commands."""
         wanted = {}
         for identity, _, checksum, _, _ in parameters.rows(path):
-            if isinstance(identity, str) and identity:
+            if not isinstance(identity, str):
+                self._remote.last = identity
+            elif identity:
                 wanted[parameters.checksum(identity)] = checksum
 
         def take(row, whole):

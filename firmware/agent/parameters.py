@@ -57,7 +57,7 @@ def rows(path: str):
             if not line:
                 return
             row = line[9:-1]
-            if line[:8] == b"%08x" % (crc32(row) & 0xFFFFFFFF):
+            if row and line[:8] == b"%08x" % (crc32(row) & 0xFFFFFFFF):
                 yield json.loads(row)
 
 
