@@ -180,19 +180,20 @@ class Encoder:
         text_of = format_value
         view = self._view
         room = len(view)
-        at = 0
-        separator = b"["
+        view[:1] = b"["
+        at = 1
         for sample in samples:
+            values = sample.values
             tail = self._tail(sample)
-            fixed = self._constant(sample.channels)
-            for index, value in enumerate(sample.values):
+            index = 0
+            for head, middle, decimals, _ in self._constant(sample.channels):
+                value = values[index]
+                index += 1
                 if value is not None:
-                    head, middle, decimals, _ = fixed[index]
                     text = text_of(value, decimals)
                     if text is None or len(text) > _VALUE_MAX:
-                        raise RecordError(index, _refusal(value, text))
-                    record = b"".join((separator, head, text, middle, tail))
-                    separator = b","
+                        raise RecordError(index - 1, _refusal(value, text))
+                    record = b"".join((head, text, middle, tail))
                     size = len(record)
                     end = at + size
                     if end <= room:
@@ -209,12 +210,10 @@ class Encoder:
                         end = size - start
                         view[:end] = record[start:]
                         at = end
-        record = b"]" if separator == b"," else b"[]"
-        if at + len(record) > room:
-            yield view[:at]
-            at = 0
-        view[at : at + len(record)] = record
-        yield view[: at + len(record)]
+        if view[at - 1] != 44:  # "," of the last record
+            at += 1
+        view[at - 1 : at] = b"]"
+        yield view[:at]
 
     def _constant(self, channels):
         # A record's bytes up to its value, and from there to what the sample shares: made once a segment.
@@ -230,7 +229,7 @@ class Encoder:
 
     def _tail(self, sample):
         # What all records of a sample end in.
-        text = self._group % sample.sequence + self._extras(sample) + b"}"
+        text = self._group % sample.sequence + self._extras(sample) + b"},"
         if sample.time is None:
             return text
         days, ms = divmod(sample.time, _DAY_MS)
