@@ -530,10 +530,44 @@ def test_nothing_comes_from_elsewhere(browser, virtual):
     assert "Content Security Policy" in str(browser.driver.get_log("browser"))  # by the policy, not by the port
 
 
+def test_by_keyboard_alone(browser, virtual):
+    browser.open()
+    browser.see(f"tr[data-node='{virtual}'] a")
+    keys = ActionChains(browser.driver)
+    keys.send_keys(Keys.TAB).perform()
+    focused = lambda: browser.driver.switch_to.active_element  # noqa: E731
+    assert focused().text == "Skip to content"
+    assert focused().location["x"] >= 0  # it shows
+    focused().send_keys(Keys.ENTER)
+    assert focused().get_attribute("id") == "main"
+    for _ in range(40):
+        ActionChains(browser.driver).send_keys(Keys.TAB).perform()
+        if focused().tag_name == "a" and virtual in (focused().get_attribute("href") or ""):
+            break
+    outline = browser.script("return getComputedStyle(document.activeElement).outline")
+    assert "solid 3px" in outline
+    focused().send_keys(Keys.ENTER)
+    browser.see("h1", "Virtual node")
+    browser.until(lambda: focused().get_attribute("id") == "main", "a reader goes on at the new view")
+
+
 @pytest.mark.parametrize("view", VIEWS)
-def test_names_and_landmarks(browser, virtual, view):
+def test_on_a_phone_with_names_and_landmarks(browser, virtual, view):
+    shape = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
     browser.open(view.format(id=virtual))
-    browser.see("main")
+    if view == "node/{id}":
+        shown(browser)
+    widths = browser.script(
+        """const wide = [...document.querySelectorAll("main *")]
+          .filter((e) => e.offsetParent && !e.closest("pre, .uplot"))
+          .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+          .map((e) => e.outerHTML.slice(0, 90));
+        return [document.documentElement.scrollWidth, innerWidth, wide];"""
+    )
+    assert widths[0] <= widths[1] == 360
+    assert widths[2] == []
+    browser.shot("phone-" + (view.replace("{id}", "").replace("/", "-").strip("-") or "fleet"))
     page = browser.script(
         """const all = (css) => [...document.querySelectorAll(css)];
         const ids = all("[id]").map((e) => e.id);
@@ -565,44 +599,13 @@ def test_names_and_landmarks(browser, virtual, view):
     assert nameless == []
 
 
-def test_by_keyboard_alone(browser, virtual):
+def test_nodes_are_found_by_name(browser, cloud):
+    for i in range(9):
+        cloud.create_device(f"Sought {i}")
     browser.open()
-    browser.see(f"tr[data-node='{virtual}'] a")
-    keys = ActionChains(browser.driver)
-    keys.send_keys(Keys.TAB).perform()
-    focused = lambda: browser.driver.switch_to.active_element  # noqa: E731
-    assert focused().text == "Skip to content"
-    assert focused().location["x"] >= 0  # it shows
-    focused().send_keys(Keys.ENTER)
-    assert focused().get_attribute("id") == "main"
-    for _ in range(40):
-        ActionChains(browser.driver).send_keys(Keys.TAB).perform()
-        if focused().tag_name == "a" and virtual in (focused().get_attribute("href") or ""):
-            break
-    outline = browser.script("return getComputedStyle(document.activeElement).outline")
-    assert "solid 3px" in outline
-    focused().send_keys(Keys.ENTER)
-    browser.see("h1", "Virtual node")
-    browser.until(lambda: focused().get_attribute("id") == "main", "a reader goes on at the new view")
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_on_a_phone(browser, virtual, view):
-    shape = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
-    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
-    browser.open(view.format(id=virtual))
-    if view == "node/{id}":
-        shown(browser)
-    widths = browser.script(
-        """const wide = [...document.querySelectorAll("main *")]
-          .filter((e) => e.offsetParent && !e.closest("pre, .uplot"))
-          .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
-          .map((e) => e.outerHTML.slice(0, 90));
-        return [document.documentElement.scrollWidth, innerWidth, wide];"""
-    )
-    assert widths[0] <= widths[1] == 360
-    assert widths[2] == []
-    browser.shot("phone-" + (view.replace("{id}", "").replace("/", "-").strip("-") or "fleet"))
+    browser.fill("Look for nodes", "sought 3")
+    browser.see("[role=status]", "1 of ")
+    assert [row.text.split("\n")[0] for row in browser.all("tbody tr")] == ["Sought 3"]
 
 
 def test_light_and_dark(browser, virtual):
