@@ -66,8 +66,8 @@ def sleep(ms: int, feed) -> None:
 
 
 def rtc_memory():
-    """Where sleep forgets RAM: a function that gives the bytes kept meanwhile, or keeps those (2048 at most) it is given.
-    None where RAM is kept."""
+    """Where sleep forgets RAM: a function that gives the bytes kept meanwhile, or keeps those (2048 at most) it is
+    given. None where RAM is kept."""
 
 
 def rtc_ms() -> int:

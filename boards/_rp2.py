@@ -50,7 +50,7 @@ def wifi_off() -> None:  # type: ignore[no-redef]
 
 
 def sleep(ms: int, feed) -> None:  # type: ignore[no-redef]
-    """As in _port, and RAM is kept. deepsleep() would save nothing more: it is this and a reset, and knows no time then.
+    """As in _port, and RAM is kept. deepsleep() would save nothing more: it is this and a reset, and forgets the time.
 
     MicroPython 1.24 and 1.25 come back at once on a Pico W (its issue 16181): what is left of a piece is waited for.
     """

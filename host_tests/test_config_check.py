@@ -161,8 +161,8 @@ NOTES = {
     ),
     "no signal in sleep": (
         '[duty]\non = true\n[[sensors]]\ndriver = "rssi"\nbus = "wifi"\n',
-        "node.toml:15: sensors[2]: rssi cannot be read while the radio is off, as it is when a node that sleeps takes its "
-        "samples: leave it out, health.every reports that of the last link",
+        "node.toml:15: sensors[2]: rssi cannot be read while the radio is off, as it is when a node that sleeps takes "
+        "its samples: leave it out, health.every reports that of the last link",
     ),
     "a sleep that forgets": (
         ('board = "pico_w"', 'board = "esp32"\nqueue.commit_samples = 10\nduty.on = true'),

@@ -156,8 +156,9 @@ def assemble() -> Node:
     board = load_board(config["board"])
     cause, crashes = why(board)
     notes = Notes()
-    duty = kept = parts = None
-    if config["duty.on"] and crashes < _SAFE_AFTER:
+    sleeps = config["duty.on"] and crashes < _SAFE_AFTER
+    kept = parts = None
+    if sleeps:
         from agent import duty
 
         kept = duty.recall(board, cause)
@@ -211,16 +212,17 @@ def assemble() -> Node:
         every=config["sample.every"],
         log=journal.spool,
     )
-    if duty:
-        node = duty.DutyNode(config, board, journal, clock, spool, cause, crashes, notes)
+    node: Node
+    if sleeps:
+        node = duty.DutyNode(config, board, journal, clock, spool, cause, crashes, notes, health, pipeline)
     else:
         node = Node(config, board, journal, clock, spool, cause, crashes)
     every, samples, time_ms = config["sample.every"], config["run.samples"], config["run.time"]
     node.sampler = Sampler(sensors, spool, clock, every, samples, time_ms, journal, node.committed, pipeline)
     if health:
         health.node = node
-    if duty:
-        node.complete(node.sampler, health, pipeline, kept)
+    if kept:
+        duty.recover(node, kept)
     if parts:
         join(node, config, *parts)
     if kept:

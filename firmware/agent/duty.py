@@ -110,13 +110,34 @@ def due(kept: dict, mono: int) -> bool:
     return kept["held"] > mono or kept["next"] <= mono + kept["half"]
 
 
+def recover(node, kept: dict) -> None:
+    """Give a DutyNode what was kept of it in its sleep."""
+    node._held, node._next, node._failed, node._urgent, node._asked, node._rate = kept["duty"]
+    node._soon = kept["soon"]
+    node._lead, node._looked, node._slept = kept["lead"], kept["looked"], kept["slept"]
+    node.spool.boot, node._first, node.wakes, node.heard, node.restarts = kept["node"]
+    node.status["requests"], node.status["handshakes"], node.status["resent"] = kept["sent"]
+    node.status["error"] = kept["error"]
+    node._told = kept["told"]
+    node.uplink.failures.update(kept["failures"])
+    sampler = node.sampler
+    sampler.grids, sampler.left = kept["sampler"]
+    node._point = min([grid[2] for grid in sampler.grids])
+    node._woken = kept["wake"]
+    if node._health:
+        node._health.least = kept["least"]
+    if node._pipeline and kept["steps"]:
+        node._pipeline.recall(kept["steps"])
+
+
 class DutyNode(Node):
-    """config: the board's settings; notes: an agent.notes.Notes; the rest as agent.app.Node's.
+    """config: the board's settings; notes: an agent.notes.Notes; health, pipeline: an agent.health.Health and an
+    agent.pipeline.Pipeline, where there are any; the rest as agent.app.Node's.
 
     `heard`: strength of the network's signal when there was one last, dBm, or None.
     """
 
-    def __init__(self, config, board, log, clock, spool, cause, crashes, notes):
+    def __init__(self, config, board, log, clock, spool, cause, crashes, notes, health=None, pipeline=None):
         Node.__init__(self, config, board, log, clock, spool, cause, crashes)
         self.link = self.uplink = Away()
         self.heard = None
@@ -140,34 +161,11 @@ class DutyNode(Node):
         self._point = 0  # for which it was
         self._looked = None  # when remote settings are due
         self._told = []  # [what crashed, when]
-        self._health = self._pipeline = None
+        self._health = health
+        self._pipeline = pipeline
         if self._memory:
             rate = notes.get("sleep_rate", 0)
             self._rate = rate if type(rate) is int and abs(rate) <= _MOST_RATE else 0
-
-    def complete(self, sampler, health, pipeline, kept) -> None:
-        """The other parts, and what was kept of this node in its sleep, None when nothing was."""
-        self.sampler = sampler
-        self._health = health
-        self._pipeline = pipeline
-        sampler.longest = _SLOW_SENSOR_MS
-        if not kept:
-            return
-        self._held, self._next, self._failed, self._urgent, self._asked, self._rate = kept["duty"]
-        self._soon = kept["soon"]
-        self._lead, self._looked, self._slept = kept["lead"], kept["looked"], kept["slept"]
-        self.spool.boot, self._first, self.wakes, self.heard, self.restarts = kept["node"]
-        self.status["requests"], self.status["handshakes"], self.status["resent"] = kept["sent"]
-        self.status["error"] = kept["error"]
-        self._told = kept["told"]
-        self.uplink.failures.update(kept["failures"])
-        sampler.grids, sampler.left = kept["sampler"]
-        self._point = min([grid[2] for grid in sampler.grids])
-        self._woken = kept["wake"]
-        if health:
-            health.least = kept["least"]
-        if pipeline and kept["steps"]:
-            pipeline.recall(kept["steps"])
 
     def _kept(self, wake):
         """All that is to be known when the board starts anew."""
@@ -189,7 +187,7 @@ class DutyNode(Node):
             "looked": self._looked,
             "node": [self.spool.boot, self._first, self.wakes, self.heard, self.house.restarts],
             "sent": [status["requests"], status["handshakes"], status["resent"]],
-            "error": status["error"][:100],
+            "error": str(status["error"])[:100],
             "told": self._told,
             "failures": self.uplink.failures,
             "sampler": [sampler.grids, sampler.left],
@@ -226,6 +224,7 @@ class DutyNode(Node):
 
     def start(self, house) -> None:
         """As Node's: this one's task starts the others, and ends them."""
+        self.sampler.longest = _SLOW_SENSOR_MS
         house.restarts = self.restarts
         house.start("duty", self._live)
 

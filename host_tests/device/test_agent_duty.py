@@ -323,12 +323,12 @@ class Life:
         pipeline = Pipeline(rows, [], self.log)
         spool = Spool(self.tmp + "/queue", tuple(pipeline.channels))
         cause = kept["cause"] if kept else self.cause
-        node = duty.DutyNode(
-            self.config, self.board, self.log, clock, spool, cause, self.crashes, Notes(self.tmp + "/notes")
-        )
+        notes, crashes = Notes(self.tmp + "/notes"), self.crashes
+        node = duty.DutyNode(self.config, self.board, self.log, clock, spool, cause, crashes, notes, None, pipeline)
         every = self.config["sample.every"]
-        sampler = Sampler([Sensor(self)], spool, clock, every, 0, 0, self.log, node.committed, pipeline)
-        node.complete(sampler, None, pipeline, kept)
+        node.sampler = Sampler([Sensor(self)], spool, clock, every, 0, 0, self.log, node.committed, pipeline)
+        if kept:
+            duty.recover(node, kept)
         node.attach(Link(), None, Uplink(self, node), Session())
         if node._asked is None:
             node._asked = clock.mono()

@@ -99,7 +99,7 @@ def lines(
         (
             "battery lasts",
             f"{found.days:,.0f} days" if found.days >= 10 else f"{found.days:.1f} days",
-            f"{BATTERY_MAH:,} mAh ÷ {_mah(found.mah_a_day)}: chip and radio alone; sensors, and your board's regulator, "
+            f"{BATTERY_MAH:,} mAh ÷ {_mah(found.mah_a_day)}: chip and radio alone; sensors, your board's regulator, "
             "USB chip and lights come on top",
         ),
     ]

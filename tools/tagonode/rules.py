@@ -411,11 +411,8 @@ def notes(model: Any) -> Iterator[Mistake]:
             late = "it may give one in every second sample only"
             if intervals[index] > min(intervals):
                 late = "they go with a later sample than they were begun for"
-            yield (
-                (*at, "every"),
-                f"{sensor.driver} takes {conversion_s(sensor):g} s for its readings, a sample waits {limit:g} s at most: "
-                f"{late}",
-            )
+            wait = f"{sensor.driver} takes {conversion_s(sensor):g} s for its readings"
+            yield (*at, "every"), f"{wait}, a sample waits {limit:g} s at most: {late}"
     for index, row in enumerate(model.derived):
         if clean(row.name) != row.name:
             yield ("derived", index, "variable"), f"{row.name!r} is called {clean(row.name)!r} at TagoIO"
