@@ -740,7 +740,7 @@ def test_roots_as_the_build_puts_them(net):
     assert urequests.get(net.url).status_code == 200
 
 
-@network(answer(200))
+@network(drip(answer(200), ms=1))
 def test_a_watchdog_is_fed_while_something_moves(net):
     use(net)
     told = []

@@ -1,5 +1,6 @@
 """Commands that tests run. What they print is printed by the test: seen when it fails, and searched for secrets."""
 
+import atexit
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from .forked import Forker
 from .places import HOST_TESTS
 
 _forker = Forker("commands")
+atexit.register(_forker.close)
 _one_at_a_time = threading.Lock()
 
 
