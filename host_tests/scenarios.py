@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 import virtualnode
@@ -38,7 +39,7 @@ def table(rows: list[dict]) -> Table:
     shown = Table("scenario", "board", *right, "what came of it")
     for row in rows:
         gap = f"{row['unfed'] * 1000:.0f}" + (" (bitten)" if row["bitten"] else "")
-        name = row["test"].rpartition("::")[2].removeprefix("test_").replace("_", " ")
+        name = escape(row["test"].rpartition("::")[2].removeprefix("test_").replace("_", " "))
         shown.add_row(
             name, row["board"], lived(row["lived"]), str(row["boots"]), gap, f"{row['took']:.1f}", row["figure"]
         )
