@@ -39,7 +39,7 @@ class Rows(http1.Response):
         self._row = memoryview(buffer)
         self._take = take
         self._envelope = bytearray(_ENVELOPE_MAX)
-        http1.Response.__init__(self, self, _ANSWER_MAX)
+        http1.Response.__init__(self, self, _ANSWER_MAX)  # type: ignore[arg-type]
 
     def begin(self, method: str):
         # how deep, bytes of the row, of the envelope, whether it is nested, 1 in a text, 2 behind its backslash

@@ -6,12 +6,11 @@ into force on trial; a trial that has seen too many starts is undone.
 """
 
 import os
-import ssl
 from binascii import a2b_base64, crc32
 
 from micropython import const
 
-from agent import parameters, settings
+from agent import forget, parameters, settings
 
 _STARTS = const(5)  # without a delivered POST
 _WAKES = const(300)  # likewise, of a node that starts anew whenever it wakes
@@ -133,10 +132,13 @@ def put(config: dict, key: str, text: str) -> None:
 
 def _root(text, folder):
     """Keep a root certificate; the name of its file."""
+    from session import connecting
+
+    forget("connecting", "session")
     text = text.split("BEGIN CERTIFICATE-----")[-1].split("-----END")[0]
     try:
         der = a2b_base64("".join(text.split()))
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+        connecting.verifying_context(lambda: (der,))
     except (ValueError, OSError, TypeError):
         raise ValueError("is no certificate: give one, as PEM or in base64") from None
     name = "%08x.der" % (crc32(der) & 0xFFFFFFFF)
