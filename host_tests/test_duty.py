@@ -5,6 +5,7 @@ Each scenario gives its figure; `make scenarios` prints them, and there some liv
 
 import os
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from tagonode.virtual import board, image
@@ -12,6 +13,7 @@ from test_years import taken, worst
 from virtualnode import FIGURES, VirtualNode
 
 WHOLE = FIGURES in os.environ
+START = 1782000123.4  # 2026-06-21
 EVERY, UPLOAD = 60, 300
 DUTY = {
     "duty": {"on": True},
@@ -23,6 +25,14 @@ DUTY = {
         {"driver": "battery", "bus": "battery"},
     ],
 }
+
+
+whole = pytest.mark.skipif(not WHOLE, reason="make scenarios has it; its rules are in device/test_agent_duty.py")
+
+
+def sleeper(made: dict, **options: Any) -> VirtualNode:
+    """A node whose place in the intervals is always the same."""
+    return VirtualNode(made, unix=START, **options)
 
 
 def settings(board_name: str, **sections) -> dict:
@@ -50,11 +60,11 @@ def lost(node: VirtualNode) -> set[int]:
 
 @pytest.mark.parametrize(
     "name, wakes",
-    [("pico_w", 200 if WHOLE else 100), ("esp32", 200 if WHOLE else 17)],
+    [("pico_w", 200 if WHOLE else 60), ("esp32", 200 if WHOLE else 17)],
     ids=["light sleep", "deep sleep"],
 )
 def test_a_cycle_of_wakes(name, wakes):
-    with VirtualNode(settings(name, duty={"stay": 90})) as node:
+    with sleeper(settings(name, duty={"stay": 90})) as node:
         hardware = node.hardware
         if name == "esp32":
             # the clock that it sleeps by is a poor one, and its start takes a while
@@ -86,11 +96,11 @@ def test_a_cycle_of_wakes(name, wakes):
 
 # ---- bad days
 
-BAD = 24 if WHOLE else 6  # hours of each
+BAD = 24 if WHOLE else 3  # hours of each
 
 
 def test_no_network():
-    with VirtualNode(settings("pico_w")) as node:
+    with sleeper(settings("pico_w")) as node:
         node.run(hours=0.5)
         points, radio = node.hardware.radio.access_points, node.hardware.radio
         radio.access_points = []
@@ -108,8 +118,9 @@ def test_no_network():
         node.figure(f"{BAD} h without: {len(tries)} tries, {on / BAD:.0f} s awake an hour; all delivered afterwards")
 
 
+@whole
 def test_no_server():
-    with VirtualNode(settings("pico_w", duty={"awake": 30})) as node:
+    with sleeper(settings("pico_w", duty={"awake": 30})) as node:
         node.run(hours=0.5)
         node.offline()
         since, before = node.clock(), awake(node)
@@ -125,8 +136,9 @@ def test_no_server():
         node.figure(f"{BAD} h without: {len(tries)} tries, {on / BAD:.0f} s awake an hour; all delivered afterwards")
 
 
+@whole
 def test_no_time_for_many_wakes_and_two_starts():
-    with VirtualNode(settings("esp32", duty={"stay": 0, "awake": 15}, queue={"commit_samples": 10})) as node:
+    with sleeper(settings("esp32", duty={"stay": 0, "awake": 15}, queue={"commit_samples": 10})) as node:
         node.offline()
         node.run(seconds=330)
         assert node.state["samples"] == 5
@@ -147,11 +159,11 @@ def test_no_time_for_many_wakes_and_two_starts():
         )
 
 
-@pytest.mark.parametrize("name", ["pico_w", "esp32"])
+@pytest.mark.parametrize("name", [pytest.param("pico_w", marks=whole), "esp32"])
 def test_an_alarm_is_sent_at_once_and_once(name):
     sensors = [{"driver": "battery", "bus": "battery", "channels": {"battery": {"alarm": {"below": 3.3}}}}]
     made = settings(name, sensors=sensors, upload={"every": 3600}, duty={"stay": 0})
-    with VirtualNode(made) as node:
+    with sleeper(made) as node:
         pin = next(iter(node.hardware.adc))
         volts = [3.8]
         node.hardware.adc[pin] = lambda: volts[0] * 1e6 / 2
@@ -170,10 +182,11 @@ def test_an_alarm_is_sent_at_once_and_once(name):
         node.figure("both of its changes are there a moment after the sample, with one link each")
 
 
+@whole
 def test_windows_go_on_in_deep_sleep():
     window = {"filters": [{"window": "mean", "every": 300}]}
     sensors = [{"driver": "battery", "bus": "battery", "channels": {"battery": window}}]
-    with VirtualNode(settings("esp32", sensors=sensors, duty={"stay": 0})) as node:
+    with sleeper(settings("esp32", sensors=sensors, duty={"stay": 0})) as node:
         volts = iter(range(100))
         pin = next(iter(node.hardware.adc))
         level = [0.0]
@@ -193,9 +206,9 @@ def test_windows_go_on_in_deep_sleep():
         node.figure(f"{len(values)} means, each of five wakes")
 
 
-@pytest.mark.parametrize("name", ["pico_w", "esp32"])
+@pytest.mark.parametrize("name", [pytest.param("pico_w", marks=whole), "esp32"])
 def test_a_dead_sensor_and_a_power_cut_while_awake(name):
-    with VirtualNode(settings(name, duty={"stay": 0})) as node:
+    with sleeper(settings(name, duty={"stay": 0})) as node:
         node.run(seconds=125)
         node.hardware.i2c[0].unplug(0x76)
         before, since = awake(node), node.clock()
@@ -212,8 +225,9 @@ def test_a_dead_sensor_and_a_power_cut_while_awake(name):
         node.figure(f"{len(taken(node))} samples of what is left, none lost, none twice")
 
 
+@whole
 def test_a_flash_that_takes_no_more():
-    with VirtualNode(settings("pico_w", duty={"stay": 0})) as node:
+    with sleeper(settings("pico_w", duty={"stay": 0})) as node:
         node.run(seconds=400)
         node.board.power_cut()
         with image.mounted(node.flash, node.geometry) as files, files.open("/mine", "wb") as file:
@@ -223,3 +237,50 @@ def test_a_flash_that_takes_no_more():
         node.run(hours=1)
         assert awake(node) - before < 180 and not node.boots and not node.said("failed: ")
         node.figure(f"{awake(node) - before:.0f} s awake in an hour, no restart")
+
+
+HANGS = """
+import time
+from drivers import Sensor
+
+class BATTERY(Sensor):
+    CHANNELS = (("battery", "V"),)
+    BUS = "adc"
+
+    def __init__(self, adc):
+        self._adc = adc
+
+    def _read(self):
+        if self._adc.read_uv() < 500000:
+            time.sleep(1000000)
+        return (3.7,)
+"""
+
+
+@whole
+def test_a_sensor_that_hangs_in_each_wake():
+    """Its watchdog bites in the first wakes, safe mode follows; when it is well again, the node sleeps again, and ten
+    wakes later all is forgotten."""
+    made = settings(
+        "esp32", duty={"stay": 0}, health={"every": 3600}, sensors=[{"driver": "battery", "bus": "battery"}]
+    )
+    with sleeper(made, files={"/lib/drivers/battery.py": HANGS.encode()}) as node:
+        node.may_be_bitten = True
+        pin = next(iter(node.hardware.adc))
+        volts = [2e6]
+        node.hardware.adc[pin] = lambda: volts[0]
+        node.run(seconds=200)
+        volts[0] = 0.0
+        node.run(seconds=1000)
+        assert node.boots.count(board.WDT_RESET) == 5 and len(node.said("safe mode after 5 crashes")) == 1
+        volts[0] = 2e6
+        node.run(seconds=3600)
+        slept = node.hardware.slept_s
+        node.run(seconds=780)
+        assert node.hardware.slept_s - slept > 700
+        crashes = [record["value"] for record in node.records() if record["variable"] == "crash"]
+        assert crashes and all("watchdog" in crash for crash in crashes)
+        node.board.power_cut()
+        with image.mounted(node.flash, node.geometry) as files:
+            assert "crashes" not in files.listdir("/")
+        node.figure(f"5 bites, an hour of safe mode, {len(crashes)} crash events, then asleep again")
