@@ -1,10 +1,8 @@
 """Does to a counting flash what its diary says, so that the instructions of the PC's flash can be counted by
-themselves: `micropython -c "import replay_flash" ORDER.json`. With order["samples"] 0 it only reads the diary. Prints
-the microseconds that it took."""
+themselves: `micropython -c "import replay_flash" ORDER.json`. With order["samples"] 0 it only reads the diary."""
 
 import json
 import sys
-import time
 
 from counting_flash import CountingFlash
 
@@ -13,7 +11,6 @@ with open(sys.argv[1]) as file:
 
 flash = CountingFlash(order["image"], 64)
 buffers = {}
-started = time.ticks_us()
 with open(order["diary"]) as diary:
     for line in diary:
         kind, one, two, three = line.split()
@@ -30,4 +27,4 @@ with open(order["diary"]) as diary:
                 flash.readblocks(one, buffer, three)
             else:
                 flash.writeblocks(one, buffer, three)
-print(json.dumps({"us": time.ticks_diff(time.ticks_us(), started)}))
+print("{}")
