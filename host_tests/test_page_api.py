@@ -20,7 +20,7 @@ from cloud_client import Client
 from harness import commands, places
 from tagonode.cloud import LocalCloud, lan, listening
 from tagonode.cloud.certificates import BAD_KINDS
-from tagonode.cloud.faults import KINDS, Fault
+from tagonode.cloud.faults import EVERY, KINDS, Fault
 from tagonode.cloud.page import overview, state
 from tagonode.cloud.page import recorder as recorder_module
 from tagonode.cloud.page.live import Live
@@ -875,7 +875,8 @@ def test_bad_certificates_by_the_page(page, cloud):
 
 
 def test_who_does_not_finish_a_request_is_dropped(monkeypatch):
-    """Slow loris: a connection that asks nothing, half a head, half a body; one that does is kept."""
+    """Slow loris: a connection that asks nothing, half a head, half a body; one that does is kept, and so is one whose
+    long request the server itself is in no hurry to read."""
     monkeypatch.setattr(listening, "REQUEST_S", 0.4)
     with LocalCloud(page=True, page_port=0) as cloud:
         half = (
@@ -888,6 +889,10 @@ def test_who_does_not_finish_a_request_is_dropped(monkeypatch):
             good.request("GET", "/status")
             assert good.getresponse().read()
             kept = good.sock
+            cloud.faults.set(EVERY, Fault("slow", 1, left=1))
+            patient = stack.enter_context(contextlib.closing(http.client.HTTPConnection("127.0.0.1", plain_port)))
+            body = json.dumps([{"variable": "v", "value": "x" * 900}] * 190)
+            patient.request("POST", "/data", body, {"Token": cloud.device_token})
             opened = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for port, _ in cases]
             for connection, (_, sent) in zip(opened, cases, strict=True):
                 connection.sendall(sent)
@@ -898,3 +903,4 @@ def test_who_does_not_finish_a_request_is_dropped(monkeypatch):
             good.request("GET", "/status")
             assert good.getresponse().status == 404
             assert good.sock is kept
+            assert patient.getresponse().status == 200

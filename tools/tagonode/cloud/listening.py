@@ -48,6 +48,8 @@ class Timely(H11Protocol):
 
     def _look(self) -> None:
         now = self.loop.time()
+        if self.flow.read_paused and self._since is not None:
+            self._since = now  # it is the server that does not go on
         due = now + REQUEST_S if self._since is None else self._since + REQUEST_S
         if due <= now:
             self.transport.abort()

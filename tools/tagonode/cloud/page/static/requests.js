@@ -47,7 +47,7 @@ export async function inspector(panel, node = null) {
     pause.textContent = paused ? "Go on" : "Pause";
     if (!paused) load();
   } }, "Pause");
-  const clear = h("button", { type: "button", onclick: async () => { await remove("requests"); rows.clear(); load(); } }, "Clear");
+  const clear = h("button", { type: "button", title: "Forgets the requests of all nodes", onclick: async () => { await remove("requests"); rows.clear(); load(); } }, "Clear");
   const shown = h("p", { class: "muted" });
   const table = h("section", { class: "card flush", "aria-label": "Requests" }, h("div", { class: "scroll" },
     h("table", { class: "cards requests" }, h("caption", { class: "away" }, "Requests, the newest first"),
