@@ -31,14 +31,14 @@ class Events:
         self._told = -1  # `made` when none waited
 
     def add(self, variable: str, text: str) -> None:
-        """It happened now. A flash that takes no more is said, and no reason to stop."""
-        from agent import diary
-
-        forget("diary")
+        """It happened now. A flash that takes no more, or too little memory, is said, and no reason to stop."""
         try:
+            from agent import diary
+
+            forget("diary")
             with diary.create(variable, self._clock, self._folder) as file:
                 file.write(text)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self._log.warning("events", "not kept: " + text + ": " + str(error))
 
     async def send(self, pulse, uplink) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 from agentworld import Console, Pulse, World
 
@@ -218,3 +219,17 @@ async def test_a_flash_that_takes_no_more_is_said(tmp):
     rig.add("event", "x")
     assert "not kept: x" in rig.console.text()
     assert await rig.send() == []
+
+
+def test_too_little_memory_for_an_event_is_said(tmp):
+    class Full:
+        @staticmethod
+        def create(variable, clock, folder):
+            raise MemoryError("memory allocation failed")
+
+    rig = Rig(tmp)
+    sys.modules["agent.diary"] = sys.modules["agent"].diary = Full
+    rig.add("event", "x")
+    assert "not kept: x: memory" in rig.console.text()
+    rig.add("event", "y")
+    assert rig.names() == ["1.event"]
