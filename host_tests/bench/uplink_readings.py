@@ -1,4 +1,4 @@
-"""The readings that all sides of the benches send. Runs under MicroPython only."""
+"""The readings that all sides of the benches send."""
 
 import time
 
