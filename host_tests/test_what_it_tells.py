@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from virtualnode import VirtualNode
 HEADING = "## What the node tells you"
 START = 1767323120.0  # 2026-01-02T03:05:20Z
 LIGHT, HEALTH, CAUSES, VERDICTS, LOG = range(5)
+LED = 254  # the pin that a Pico W's radio switches
 
 
 def readme() -> str:
@@ -95,6 +97,84 @@ def test_light(row):
     state = light.state(*facts) if isinstance(facts, tuple) else facts
     digits = re.search(r"\d+", row[0])
     assert asyncio.run(flashes(state)) == (int(digits[0]) if digits else 0)
+
+
+class Watched(dict):
+    """A board's pins, {unit: level}, that remember what the light did: (when, whether it went on)."""
+
+    def __init__(self, node: VirtualNode):
+        self.seen: list[tuple[float, int]] = []
+        self._now = node.clock
+
+    def __setitem__(self, unit: int, level: int) -> None:
+        if unit == LED:
+            self.seen.append((self._now(), level))
+        super().__setitem__(unit, level)
+
+    def groups(self) -> list[int]:
+        """How often it went on between two pauses, each time."""
+        found: list[int] = []
+        before = -2.0
+        for at, on in self.seen:
+            if on and at - before > 1:
+                found.append(0)
+            if on:
+                found[-1] += 1
+            else:
+                before = at
+        return found
+
+
+def seen_of(node: VirtualNode, pins: Watched, seconds: float = 30) -> int:
+    """How often the light goes on between two pauses, most of the time; 0: there is none."""
+    pins.seen.clear()
+    node.run(seconds)
+    groups = pins.groups()
+    assert groups, "it is dark"
+    return 0 if len(groups) == 1 and groups[0] > seconds else mode(groups[1:-1])
+
+
+@pytest.fixture(scope="module")
+def shown() -> dict[str, int]:
+    """{state of the light, as LIGHTS has them: flashes of a virtual Pico W in it}."""
+    settings = {"led": {"on": True}, "upload": {"every": 30}, "sample": {"every": 10}, "remote": {"every": 60}}
+    found = {}
+    with VirtualNode(settings, unix=START) as node:
+        node.hardware.pins = pins = Watched(node)
+        (point,) = node.hardware.radio.access_points
+        node.hardware.radio.access_points.clear()
+        node.offline()
+        found["blinks fast"] = seen_of(node, pins)
+        node.hardware.radio.access_points.append(point)
+        node.run(60)
+        found["2 flashes"] = seen_of(node, pins)
+        node.online()
+        node.run(100)
+        found["1 flash, pause"] = seen_of(node, pins)
+        node.cloud.set_parameter(node.token, "command", "identify")
+        node.run_until(lambda: pins.groups()[-1] > 5, 120)
+        found["10 flashes"] = seen_of(node, pins)
+        node.run(100)
+        node.cloud.faults.set(faults.EVERY, faults.Fault("500", uploads=True))
+        node.run(60)
+        found["3 flashes"] = seen_of(node, pins)
+        node.cloud.faults.set(faults.EVERY, None)
+        node.hardware.i2c[0].unplug(0x76)
+        node.run_until(lambda: not node.state["error"], 900, 10)
+        found["4 flashes"] = seen_of(node, pins)
+        node.board.power_cut()
+        node.write({"/crashes": b"wwwww"})
+        node.board.power_on()
+        node.run(10)
+        found["5 flashes"] = seen_of(node, pins)
+        node.figure(f"{len(found)} states of the light, each with flashes of its own")
+    return found
+
+
+@pytest.mark.parametrize("row", TABLES[LIGHT], ids=lambda row: row[0])
+def test_the_light_of_a_board_shows_it(shown, row):
+    digit = re.search(r"\d+", row[0])
+    assert shown[row[0]] == (int(digit[0]) if digit else 0)
 
 
 def test_every_light_has_a_row():
