@@ -159,7 +159,7 @@ def test_no_time_for_many_wakes_and_two_starts():
         )
 
 
-@pytest.mark.parametrize("name", [pytest.param("pico_w", marks=whole), "esp32"])
+@pytest.mark.parametrize("name", ["pico_w", pytest.param("esp32", marks=whole)])
 def test_an_alarm_is_sent_at_once_and_once(name):
     sensors = [{"driver": "battery", "bus": "battery", "channels": {"battery": {"alarm": {"below": 3.3}}}}]
     made = settings(name, sensors=sensors, upload={"every": 3600}, duty={"stay": 0})
@@ -206,7 +206,7 @@ def test_windows_go_on_in_deep_sleep():
         node.figure(f"{len(values)} means, each of five wakes")
 
 
-@pytest.mark.parametrize("name", [pytest.param("pico_w", marks=whole), "esp32"])
+@pytest.mark.parametrize("name", ["pico_w", pytest.param("esp32", marks=whole)])
 def test_a_dead_sensor_and_a_power_cut_while_awake(name):
     with sleeper(settings(name, duty={"stay": 0})) as node:
         node.run(seconds=125)
@@ -236,7 +236,7 @@ def test_a_flash_that_takes_no_more():
         before = awake(node)
         node.run(hours=1)
         assert awake(node) - before < 180 and not node.boots and not node.said("failed: ")
-        node.figure(f"{awake(node) - before:.0f} s awake in an hour, no restart")
+        node.figure(f"{max(0, awake(node) - before):.0f} s awake in an hour, no restart")
 
 
 HANGS = """
