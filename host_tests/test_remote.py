@@ -400,6 +400,47 @@ def test_the_server_moves_to_a_new_root(tmp_path):
         node.figure(f"did not: untrusted, {held} readings kept")
 
 
+def test_a_node_that_sleeps_obeys():
+    """Deep sleep, with Wi-Fi at every fifth wake; a trial goes on over the sleeps."""
+    sensors = [{"driver": "bme280", "bus": "i2c0", "address": 0x76}]
+    settings = {"board": "esp32", "sensors": sensors, "duty": {"on": True, "stay": 0}, "remote": {"every": 300}}
+    with Node(settings) as node:
+        node.run(400)
+        node.edit(sample__every="30")
+        node.obeys(900)
+        assert node.told() == ["sample.every = 30: applied"]
+        began = node.state["samples"]
+        node.run(300)
+        assert 9 <= node.state["samples"] - began <= 11
+        node.check()
+
+
+def test_what_cannot_be_marked_is_done_once():
+    """A server that knows no PUT: one start, one report, and a question now and then."""
+    with Node({"remote": {"every": 3600}}) as node:
+        faults = node.cloud.traffic.intercept
+
+        async def intercept(scope: Any, receive: Any, send: Any) -> bool:
+            if scope["method"] != "PUT":
+                return await faults(scope, receive, send)
+            body = b'{"status":false,"message":"Route Not Found"}'
+            head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 404, "headers": head})
+            await send({"type": "http.response.body", "body": body})
+            return True
+
+        node.cloud.traffic.intercept = intercept
+        node.edit(sample__every="30", command="reboot")
+        node.run(hours=3)
+        assert node.boots == [HARD_RESET] and len(node.told()) == 2
+        assert 3 <= len(node.said("remote: PUT")) < 12
+        node.cloud.traffic.intercept = faults
+        node.obeys(4200)
+        node.run(60)
+        assert node.boots == [HARD_RESET] * 2 and len(node.told()) == 2
+        node.check()
+
+
 HOSTILE = [
     b'{"status":true,"result":' + b"[" * 30000,
     b'{"status":true,"result":[' + b'{"id":"a","key":' + b"[" * 30000,

@@ -168,7 +168,9 @@ class Look:
             if not index:
                 time, tag = identity, key
             elif identity:
-                text = key if not shown else key + " = " + shown
+                text = verdicts.tidy(key)
+                if shown:
+                    text += " = " + verdicts.tidy(shown)
                 if reason:
                     text += ": refused: " + reason
                 elif key == "command":
@@ -180,7 +182,7 @@ class Look:
                 yield extras.to_json(
                     {
                         "variable": "settings",
-                        "value": "".join([c if c >= " " else " " for c in text]),
+                        "value": text,
                         "time": records.iso8601(time * 1000).decode(),
                         "group": "%s_s%d_%d" % (tag, time, index),
                     }
@@ -228,9 +230,8 @@ class Look:
                     continue
                 if wanted.get(parameters.checksum(identity)) is True:
                     verdict = await self._ask("PUT", _PATH + "/" + identity, (_READ,), len(_READ))
-                    # one that is gone meanwhile is misconfigured, for its path is wrong
-                    well = verdict in _GOOD or verdict == verdicts.MISCONFIGURED
-                    if commands and verdict in _GOOD and not reason:
+                    well = verdict in _GOOD  # one that is gone meanwhile is not in the next answer
+                    if commands and well and not reason:
                         todo.append(shown)
         if well:
             parameters.remove(path)

@@ -58,7 +58,11 @@ def rows(path: str):
                 return
             row = line[9:-1]
             if row and line[:8] == b"%08x" % (crc32(row) & 0xFFFFFFFF):
-                yield json.loads(row)
+                try:
+                    row = json.loads(row)
+                except ValueError:
+                    continue
+                yield row
 
 
 def undo(name: str, why: str, folder: str = FOLDER) -> None:

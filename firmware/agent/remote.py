@@ -10,7 +10,7 @@ from agent import forget
 
 _FIRST_MS = const(10000)  # after the start
 _HURRY_MS = const(15000)  # somebody works on the node, or a change is on trial
-_RETRY_MS = const(60000)
+_RETRY_MS = const(60000)  # after a failure, and twice that after the next
 _SELDOM_MS = const(86400000)
 
 
@@ -28,6 +28,7 @@ class Remote:
         self._node = node
         self._every_ms = every_ms
         self._alone = every_ms < sends_ms
+        self._pause = _RETRY_MS
         self.watches = 0  # of trials that were begun
         self.last = 0  # Unix time of the last look
         self._due = 0 if stage else min(_FIRST_MS, every_ms)
@@ -45,7 +46,8 @@ class Remote:
         now = node.clock.mono()
         if now < self._due and not self.trial:
             return
-        wait = min(self._every_ms, _RETRY_MS)
+        wait = min(self._every_ms, self._pause)
+        self._pause = min(self._pause * 2, _SELDOM_MS)
         gc.collect()
         try:
             from agent import changes
@@ -54,6 +56,7 @@ class Remote:
             forget("parameters")
             if await changes.run(pulse, uplink, node, self):
                 wait = self._every_ms
+                self._pause = _RETRY_MS
         except (OSError, ValueError, MemoryError) as error:
             # nothing here may keep readings from being sent
             node.log.warning("remote", str(error) or repr(error))

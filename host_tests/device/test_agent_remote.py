@@ -343,7 +343,7 @@ async def test_whatever_goes_wrong_costs_a_line_and_it_tries_again():
     for error in (OSError(28), ValueError("nonsense"), MemoryError()):
         node = Node(error)
         looks = remote.Remote(node, 3600000, 300000, "")
-        for seconds, asked in ((5, 0), (11, 1), (30, 1), (70, 1), (72, 2), (140, 3)):
+        for seconds, asked in ((5, 0), (11, 1), (30, 1), (70, 1), (72, 2), (140, 2), (193, 3)):
             node.world.ms = seconds * 1000
             await looks.errand(Pulse(node.world), node)
             assert node.asked == asked, seconds
