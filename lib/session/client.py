@@ -52,7 +52,7 @@ class Deadlines:
 class Session:
     """Requests to `host`:`port`, one at a time, over verified TLS, or in the clear when `roots` is None.
 
-    roots: see session.connecting.verifying_context. resolver: a Resolver. `progress(ms)`, to be set by who wants it, is called
+    roots: see session.connecting. resolver: a Resolver. `progress(ms)`, to be set by who wants it, is called
     whenever something moved, with the milliseconds within which it will be called again: a watchdog can be
     fed on that. `handshakes` counts connections that were begun.
     """

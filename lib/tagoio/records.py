@@ -185,14 +185,12 @@ class Encoder:
         for sample in samples:
             values = sample.values
             tail = self._tail(sample)
-            index = 0
-            for head, middle, decimals, _ in self._constant(sample.channels):
+            for index, (head, middle, decimals, _) in enumerate(self._constant(sample.channels)):
                 value = values[index]
-                index += 1
                 if value is not None:
                     text = text_of(value, decimals)
                     if text is None or len(text) > _VALUE_MAX:
-                        raise RecordError(index - 1, _refusal(value, text))
+                        raise RecordError(index, _refusal(value, text))
                     record = b"".join((head, text, middle, tail))
                     size = len(record)
                     end = at + size
