@@ -114,9 +114,9 @@ class Watched(dict):
     def groups(self) -> list[int]:
         """How often it went on between two pauses, each time."""
         found: list[int] = []
-        before = -2.0
+        before = 0.0
         for at, on in self.seen:
-            if on and at - before > 1:
+            if on and (not found or at - before > 1):
                 found.append(0)
             if on:
                 found[-1] += 1
