@@ -27,6 +27,7 @@ help:
 	@echo "make watchdog            for how long the watchdog is unfed at most, in every scenario and every fault"
 	@echo "make campaign-network    500 rounds of each class of these faults: no leak, no loss     ROUNDS=50"
 	@echo "make campaign-provision  500 nodes from CSV, killed and interrupted, with rate limits and lost answers"
+	@echo "make campaign-sim        simulated lives of the whole agent, until an invariant breaks   YEARS=5 SEED=1 DAYS=7 TRACE=1"
 	@echo "make test-js   the official JavaScript SDK (npm) against the local TagoIO; needs Node"
 	@echo "make conformance  the local TagoIO's answers against TagoIO's OpenAPI file    OPENAPI=file"
 	@echo "make test-drivers        tests of your own drivers, on both runtimes           NODE=folder of node.toml"
@@ -104,6 +105,9 @@ campaign-network: install
 
 campaign-provision: install
 	PYTHONPATH=host_tests $(BIN)/python host_tests/campaigns/provision.py $(ARGS)
+
+campaign-sim: install
+	$(BIN)/python host_tests/sim/campaign.py $(if $(YEARS),--years $(YEARS)) $(if $(SEED),--seed $(SEED)) $(if $(DAYS),--days $(DAYS)) $(if $(TRACE),--trace) $(ARGS)
 
 # Debian's Chromium with its driver, for host_tests/test_page_browser.py; nothing to do where both are there
 deps-browser:

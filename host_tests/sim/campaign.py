@@ -1,4 +1,4 @@
-"""A thousand node-years of simulated lives: `make campaign-sim [YEARS=N] [SEED=N] [TRACE=1]`.
+"""A thousand node-years of simulated lives: `make campaign-sim [YEARS=N] [SEED=N] [DAYS=N] [TRACE=1]`.
 
     python host_tests/sim/campaign.py --years 5             seeds 1, 2, … until they have lived for five years
     python host_tests/sim/campaign.py --seed 17 --trace     the story of one of them, and what of it matters if it failed
@@ -146,9 +146,9 @@ def _summary(rows: list[dict[str, Any]], first: int, seconds: float) -> int:
     return 1 if failed or few else 0
 
 
-def story(seed: int, seconds: float) -> int:
+def story(spec: Spec, seconds: float) -> int:
     """Tell one life, and if it failed which faults mattered."""
-    spec = spec_of(seed)
+    seed = spec.seed
     print(spec)
     row = live(spec, say=print)
     if row["violations"]:
@@ -170,14 +170,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--years", type=float, help="node-years to live (default 5; with --seed alone: that life only)")
     parser.add_argument("--seed", type=int, help="the first seed (default 1)")
+    parser.add_argument("--days", type=float, help="how long the life of --seed is, instead of its own length")
     parser.add_argument("--trace", action="store_true", help="tell the story of one seed")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--shrink", type=float, default=120, help="seconds for finding the faults that matter")
     chosen = parser.parse_args()
-    if chosen.trace:
-        return story(chosen.seed or 1, chosen.shrink)
-    if chosen.seed is not None and chosen.years is None:
-        return _summary([_live_seed(chosen.seed)], chosen.seed, 0)
+    if chosen.trace or chosen.seed is not None and chosen.years is None:
+        spec = spec_of(chosen.seed or 1)
+        spec = spec.lasting(chosen.days) if chosen.days else spec
+        return story(spec, chosen.shrink) if chosen.trace else _summary([live(spec)], spec.seed, 0)
     return campaign(chosen.seed or 1, chosen.years or 5, chosen.workers)
 
 

@@ -131,6 +131,12 @@ def net_silent(world: Any, draw: Random, lasts: int) -> End:
 
 
 @_fault
+def outage(world: Any, draw: Random, lasts: int) -> End:
+    """Days without a network."""
+    return net_silent(world, draw, lasts)
+
+
+@_fault
 def net_slow(world: Any, draw: Random, lasts: int) -> End:
     return _hold(world.net, "lag", draw.randrange(200, 900), 30)
 
@@ -251,6 +257,7 @@ _STATUSES = (
 
 def _mood(world: Any, mood: Mood) -> End:
     world.server.moods.append(mood)
+    world.server.moody_until = world.time.now + 12 * _HOUR  # longer than any lasts
     world.tell(f"    {mood}")
     return lambda: world.server.moods.remove(mood)
 
@@ -391,6 +398,17 @@ def flash_full(world: Any, draw: Random, lasts: int) -> End:
     return _hold(world.disk.faulty, "full", world.disk.size - world.disk.used() - draw.randrange(3) * 4096, 0)
 
 
+@_fault
+def settings_damaged(world: Any, draw: Random, lasts: int) -> None:
+    """The first of the two copies of the settings is torn; at the next start the second has to do."""
+    path = "/settings.json"
+    if not world.spec.littlefs and path in world.disk.files:
+        whole = world.disk.files[path]
+        world.disk.put(path, whole[: draw.randrange(len(whole))])
+        if world.running:
+            raise Ended("power cut", 500)
+
+
 # ---- sensors
 
 
@@ -429,6 +447,7 @@ def task_fails(world: Any, draw: Random, lasts: int) -> None:
         if task.coro.__qualname__ == "Node.run" or task is world.loop.main and not also_main:
             return None
         world.loop.inject = None
+        world.injected = error
         world.tell(f"    {error!r} in {task.coro.__qualname__}")
         return error
 
@@ -484,6 +503,7 @@ RATES: tuple[tuple[str, float, int, int], ...] = (
     ("wifi_weak", 6, _MIN, 5 * _HOUR),
     ("radio_sick", 4, _MIN, 3 * _HOUR),
     ("net_silent", 14, 5 * _S, 12 * _HOUR),
+    ("outage", 1.5, DAY_MS, 8 * DAY_MS),
     ("net_slow", 14, _MIN, 5 * _HOUR),
     ("net_refused", 8, _MIN, 3 * _HOUR),
     ("net_lost", 10, _MIN, 3 * _HOUR),
@@ -513,6 +533,7 @@ RATES: tuple[tuple[str, float, int, int], ...] = (
     ("flash_write", 6, 10 * _S, _HOUR),
     ("flash_read", 5, 10 * _S, _HOUR),
     ("flash_full", 4, _MIN, 10 * _HOUR),
+    ("settings_damaged", 1, 0, 0),
     ("sensor", 12, _MIN, 20 * _HOUR),
     ("sensor_blocks", 4, _MIN, 5 * _HOUR),
     ("bus_stuck", 4, _MIN, 5 * _HOUR),

@@ -117,10 +117,14 @@ class Network:
             raise OSError(errno.EHOSTUNREACH, "no route")
         if not self.reachable or self.draw.random() < self.datagrams:
             return
-        answer = self._resolve(data) if sock.peer[1] == 53 else self._tell_time(data) if sock.peer[1] == 123 else None
+        there, back = self.delay(), self.delay()
+        answer = None
+        if sock.peer[1] == 53:
+            answer = self._resolve(data)
+        elif sock.peer[1] == 123:
+            answer = self._tell_time(data, there)
         if answer is not None:
-            # half of the way is done when the server looks at its clock
-            self.time.at(self.time.now + 2 * self.delay(), lambda: sock.arrive(answer))
+            self.time.at(self.time.now + there + back, lambda: sock.arrive(answer))
 
     def _resolve(self, query: bytes) -> bytes | None:
         kind = self.dns
@@ -149,10 +153,10 @@ class Network:
         octets = bytes(int(part) for part in address.split("."))
         return head + question + b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + octets
 
-    def _tell_time(self, request: bytes) -> bytes | None:
+    def _tell_time(self, request: bytes, after: int) -> bytes | None:
         if self.ntp == "silent":
             return None
-        now = self.unix() + self.delay() / 1000 + self.ntp_wrong / 1000
+        now = self.unix() + after / 1000 + self.ntp_wrong / 1000
         if self.ntp_wrong:
             self.wrong_time_told += 1
         seconds = int(now)

@@ -74,6 +74,8 @@ class Server:
     lag: int = 0
     requests: int = 0
     posts: int = 0
+    refused: bool = False  # a reading, some time
+    moody_until: int = 0  # ms, of the world's time: until then it refused whatever came
     other: Callable[[str, str, bytes], tuple[int, Any] | None] = no_route
     stored: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # group -> variable -> record
     _minute: int = 0
@@ -126,6 +128,7 @@ class Server:
         for record in records:
             problem = self.poison(record)
             if problem:
+                self.refused = True
                 return 400, _no(problem), ""
         for record in records:
             self.witness.record(record)

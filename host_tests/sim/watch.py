@@ -16,6 +16,8 @@ from .loop import Ended
 _KEPT_GROUPS = 600  # samples settled at the node, about which it may still ask
 _CLOCK_MS = 2000
 _PPM = 50
+_ODD_MS = 2 * 3600000
+_SMALL_STEP_MS = 3000
 _LATE_MS = 15 * 60000
 
 
@@ -65,6 +67,7 @@ class Watch:
         self._blind = False
         self._good_clock = True
         self._set_at = 0
+        self._taken_at = 0
         self._set_wrong = 0.0
         self._lies = 0
         self._synced_boots: set[int] = set()
@@ -124,6 +127,8 @@ class Watch:
             self._before_settling()
             if reason is None:
                 self._require(sequence, 1 << index)
+            elif not self.world.server.refused and self.world.time.now > self.world.server.moody_until + _ODD_MS:
+                self.violation(f"a reading of sample {sequence} was set aside, and TagoIO never refused one: {reason}")
             done = quarantine(spool, sequence, index, reason)
             entry = self._truth.get(sequence)
             if done and entry is not None:
@@ -139,8 +144,10 @@ class Watch:
         set_clock = module.set
 
         def watched(clock: Any, unix_ms: int, at_ticks: int, source: int) -> None:
+            before = clock.now()
             set_clock(clock, unix_ms, at_ticks, source)
             world = self.world
+            step = 0 if before is None else abs(clock.now() - before)
             wrong = clock.now() - world.unix() * 1000
             lies = world.net.wrong_time_told
             self._synced_boots.add(self._boot)
@@ -151,7 +158,8 @@ class Watch:
                 if lies == self._lies:
                     self.violation(f"the clock was set {wrong:.0f} ms wrong, and nobody had lied")
                 self._good_clock = False
-            else:
+            elif self._good_clock or not world.deep_sleeps or step < _SMALL_STEP_MS:
+                # a lie also teaches a wrong rate of the clock that goes on in deep sleep, which takes a while to mend
                 self._good_clock = True
                 self._lies = lies
             self._set_at = world.time.now
@@ -194,6 +202,7 @@ class Watch:
 
     def _taken(self, number: int, sequence: int, entry: Entry, declined: int) -> None:
         self.appended += 1
+        self._taken_at = self.world.time.now
         self._sampled += entry.readings
         if not number:
             self._gone += entry.readings
@@ -394,7 +403,7 @@ class Watch:
         if cause == "watchdog":
             self.bites += 1
             self.world.tell("the watchdog bites")
-            if not may_bite and not self.world.chip.hangs and not self._given_up:
+            if not may_bite and not self.world.chip.hung and not self._given_up:
                 pulses = self.node.house._pulses if self.node and self.node.house else ()
                 late = [pulse.name for pulse in pulses]
                 self.violation(f"the watchdog bit, and nothing was wrong; tasks: {', '.join(late)}")
@@ -425,6 +434,9 @@ class Watch:
         world, node = self.world, self.node
         if not self.appended:
             self.violation("not a single sample was taken")
+        quiet = (world.time.now - self._taken_at) / 1000
+        if quiet > 2 * world.spec.sample + 600:
+            self.violation(f"hours of calm, and the last sample was taken {quiet:.0f} s ago")
         for sequence, entry in self._truth.items():
             age = world.unix() * 1000 - entry.true_ms
             if age > world.spec.upload * 1000 + _LATE_MS:

@@ -34,12 +34,14 @@ _START_MS = 800  # from reset to the first line of the program
 
 
 class Sht4x:
-    """The chip. mode: "" or what it does wrong; block_ms: for how long it holds up the processor; hangs: for ever."""
+    """The chip. mode: "" or what it does wrong; block_ms: for how long it holds up the processor; hangs: for ever;
+    hung: since the board has started it has."""
 
     def __init__(self, climate: Callable[[], tuple[float, float]], spend: Callable[[int], None]):
         self.mode = ""
         self.block_ms = 0
         self.hangs = False
+        self.hung = False
         self.writes = 0
         self._spend = spend
         self._climate = climate
@@ -48,6 +50,7 @@ class Sht4x:
     def write(self, data: bytes) -> None:
         self.writes += 1
         if self.hangs:
+            self.hung = True
             self._spend(_FOR_EVER_MS)
         if self.block_ms:
             self._spend(self.block_ms)
@@ -113,6 +116,7 @@ class World:
         self.boots = 0
         self.deep_sleeps = 0
         self.running = False
+        self.injected: BaseException | None = None
         self.happened: Counter[str] = Counter()
         port = "rp2" if spec.board.startswith("pico") else "esp32"
         self.loop = Loop(self.time, self._unretrieved)
@@ -208,7 +212,7 @@ class World:
             "sample.every": spec.sample * 1000,
             "upload.every": spec.upload * 1000,
             "queue.policy": spec.policy,
-            "queue.bytes": 131072,
+            "queue.bytes": 65536 if spec.sample < 600 else 131072,
             "queue.commit_samples": spec.commit_samples,
             "health.every": spec.health * 1000,
             "led.on": False,
@@ -235,6 +239,8 @@ class World:
             self._say(f"day {day:3} {s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}.{ms % 1000:03} {text}")
 
     def _print(self, *what: Any, **_: Any) -> None:
+        if not self.running and self.boots:
+            return  # a program whose power is gone says nothing
         line = " ".join(str(each) for each in what)
         self.watch.line(line)
         self.console.append(line)
@@ -242,7 +248,11 @@ class World:
             self.tell("  | " + line.rstrip().replace("\n", "\n                       | "))
 
     def _unretrieved(self, what: str, error: BaseException | None) -> None:
-        self.watch.violation(f"{what}: {error!r}")
+        self.tell(f"{what}: {error!r}")
+        if error is self.injected:
+            self.watch.may_bite = True  # a task has ended that should not: only the watchdog can mend that
+        else:
+            self.watch.violation(f"{what}: {error!r}")
 
     # ---- life
 
@@ -273,6 +283,7 @@ class World:
             self.tell(f"--- starts: {cause}")
         self.hardware.start(cause)
         self.watch.boot(cause)
+        self.chip.hung = False
         try:
             self.disk.power_on()
             self.running = True

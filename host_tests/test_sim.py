@@ -1,0 +1,83 @@
+"""Simulated lives of the whole agent: fixed seeds, and one that nobody has lived before. `make campaign-sim` lives for
+node-years; sim/README.md says how it works.
+"""
+
+import random
+
+import pytest
+from sim import coverage
+from sim.campaign import live
+from sim.faults import KINDS, RATES, Fault, faults_of
+from sim.shrink import likeness, play, shrink
+from sim.spec import Spec, spec_of
+from sim.world import World
+
+# a board each, deep and light sleep, always on, littlefs, one network and two, hostile or not
+SEEDS = (1, 4, 9, 12, 17, 25, 33)
+DAYS = 7
+
+
+def lived(spec: Spec) -> None:
+    row = live(spec)
+    said = f"make campaign-sim SEED={spec.seed} DAYS={spec.days} TRACE=1"
+    assert not row["violations"], f"{row['violations'][0]}: {said}"
+    assert row["stored"] and row["faults"], said
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_life_breaks_no_invariant(seed):
+    lived(spec_of(seed).lasting(DAYS))
+
+
+def test_a_life_of_a_sample_a_minute():
+    lived(Spec(60, 2.5, sample=60, upload=300, ppm=25))
+
+
+def test_a_life_that_nobody_has_lived(capsys):
+    seed = random.SystemRandom().randrange(10**6, 10**9)
+    with capsys.disabled():
+        print(f" [seed {seed}] ", end="")
+    lived(spec_of(seed).lasting(DAYS))
+
+
+def told(spec: Spec, **how: bool) -> list[str]:
+    lines: list[str] = []
+    World(spec, faults_of(spec), say=lines.append, **how).run()
+    return lines
+
+
+def test_a_seed_tells_the_same_story_again():
+    spec = spec_of(12).lasting(4)
+    story = told(spec)
+    assert len(story) > 20
+    assert told(spec) == story
+
+
+@pytest.mark.parametrize("seed", (10, 5))
+def test_what_is_passed_over_would_have_changed_nothing(seed):
+    spec = Spec(seed, 1.5, sleeps=False, hostile=True)
+    assert told(spec, fast=True) == told(spec, fast=False)
+
+
+def test_every_kind_of_fault_has_a_rate_and_can_be_written_down():
+    assert {row[0] for row in RATES} == set(KINDS)
+    for fault in faults_of(spec_of(12)):
+        assert Fault.parse(str(fault)) == fault
+
+
+def test_the_shrinker_finds_what_matters():
+    # a bug: what may have arrived is sent again
+    overlay = (("agent.uplink", "        if verdict == verdicts.AMBIGUOUS:\n", "        if verdict == None:\n"),)
+    spec = Spec(3, 0.4, sample=600, upload=600)
+    hour = 3600000
+    lost = Fault(2 * hour, "server_answer_lost", hour, 1)
+    others = [Fault(n * hour // 2, kind, 60000, n) for n, kind in enumerate(("wifi_lost", "sensor", "dns", "ntp"), 1)]
+    faults = sorted([lost, *others], key=lambda fault: fault.at)
+    assert shrink(spec, faults, overlay, seconds=60) == [lost]
+    assert "stored twice" in likeness(play(spec, [lost], overlay).watch.violations[0])
+
+
+def test_pairs_of_states_that_were_never_met_are_told():
+    lines = list(coverage.report(coverage.Counter({("verdict accepted", "link up"): 3})))
+    assert "1 of" in lines[0]
+    assert any("never:" in line and "verdict throttled with link up" in line for line in lines)
