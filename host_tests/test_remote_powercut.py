@@ -22,25 +22,25 @@ def test_a_cut_leaves_the_old_settings_or_the_new_and_one_report(program):
 BUGS = {
     "kept before it is confirmed": (
         "changes",
-        "            if not await self._report(path, stage):\n",
-        '            if stage[0] == "t":\n'
+        "            if not await reports.report(self, path, on_trial):\n",
+        "            if on_trial:\n"
         '                os.rename(folder + "/next", folder + "/values")\n'
-        "            if not await self._report(path, stage):\n",
+        "            if not await reports.report(self, path, on_trial):\n",
     ),
     "forgotten before it is marked": (
-        "changes",
-        "        wanted = {}\n",
-        '        os.rename(path, path + ".old")\n        path += ".old"\n        wanted = {}\n',
+        "reports",
+        "    wanted = {}\n",
+        '    parameters.os.rename(path, path + ".old")\n    path += ".old"\n    wanted = {}\n',
     ),
     "commands are done before they are marked": (
-        "changes",
-        "        wanted = {}\n",
-        "        for row in parameters.rows(path):\n"
-        '            if row[1] == "command":\n'
-        "                self._do(row[4], 0)\n"
-        "        wanted = {}\n",
+        "reports",
+        "    wanted = {}\n",
+        "    for row in parameters.rows(path):\n"
+        '        if row[1] == "command":\n'
+        "            _do(look, row[4], 0)\n"
+        "    wanted = {}\n",
     ),
-    "told in the name of another look": ("changes", "% (tag, time, index)", "% (tag, self._node.clock.now(), index)"),
+    "told in the name of another look": ("reports", "% (tag, time, index)", "% (tag, look.node.now(), index)"),
     "in force at once": ("overlay", 'with open(folder + "/next", "w")', 'with open(folder + "/values", "w")'),
     "roots stay": ("overlay", 'name[-4:] == ".der"', 'name[-4:] == ".dxr"'),
 }

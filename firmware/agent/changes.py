@@ -1,8 +1,8 @@
 """One look at TagoIO's configuration parameters: loaded for it, and dropped.
 
-A change that is under way is brought a step further: reported, marked as read, its commands done. When there is none,
-new parameters are fetched, one by one out of the answer as it comes in; what they are worth is decided at the next
-start, where there is memory for it (agent.overlay).
+A change that is under way is brought a step further (agent.reports). When there is none, new parameters are fetched,
+one by one out of the answer as it comes in; what they are worth is decided at the next start, where there is memory for
+it (agent.overlay).
 """
 
 import json
@@ -13,16 +13,12 @@ from micropython import const
 
 import http1
 from agent import forget, parameters
-from tagoio import extras, records, verdicts
-
-forget("extras", "tagoio")
+from tagoio import verdicts
 
 _PATH = "/device/params"
-_READ = b'{"sent":true}'
 _ANSWER_MAX = const(32768)
 _ENVELOPE_MAX = const(256)
 _MOST = const(60)  # rows at once: as many as a device has
-_MINUTE_MS = const(60000)
 _GOOD = (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
 _HEAD = const(400)  # bytes of a row that is read as one; of a longer one, what is looked at
 _TAIL = const(40)
@@ -114,168 +110,80 @@ def _parameter(row, whole):
 
 
 class Look:
-    """pulse, uplink, node, remote: whose they are, see agent.remote."""
+    """pulse, uplink, node, remote: whose they are, see agent.remote. `parameters`: that module, for agent.reports."""
 
     def __init__(self, pulse, uplink, node, remote, folder: str = parameters.FOLDER):
-        self._pulse = pulse
-        self._uplink = uplink
-        self._node = node
-        self._remote = remote
+        self.pulse = pulse
+        self.uplink = uplink
+        self.node = node
+        self.remote = remote
+        self.parameters = parameters
         self._folder = folder
 
-    async def _ask(self, method, path, body=None, size=None, response=None):
-        """Whether it was accepted; says why not."""
-        verdict, detail, _ = await self._uplink.exchange(self._pulse, method, path, body, size, response)
+    async def ask(self, method, path, body=None, size=None, response=None):
+        """The verdict on a request; says why it is not a good one."""
+        verdict, detail, _ = await self.uplink.exchange(self.pulse, method, path, body, size, response)
         if verdict not in _GOOD:
-            self._node.log.warning("remote", "%s %s: %s: %s" % (method, path[:14], verdict, detail))
+            self.node.log.warning("remote", "%s %s: %s: %s" % (method, path[:14], verdict, detail))
         return verdict
+
+    async def fetch(self, path, take) -> bool:
+        """GET parameters. take(parameter, row, whole) is given those that were not read yet, as _parameter makes them,
+        and what Rows gives of them. False: what came does not count."""
+
+        def take_row(row, whole):
+            found = _parameter(row, whole)
+            if found and not found[4]:
+                take(found, row, whole)
+
+        return await self.ask("GET", path, None, None, Rows(self.uplink.buffer, take_row)) in _GOOD
 
     async def go(self) -> bool:
         """Do what is next. False: it did not work, and is to be tried again before long. Raises OSError."""
-        folder = self._folder
-        stage = parameters.stage(folder)
-        path = folder + "/" + stage
+        stage = parameters.stage(self._folder)
         if stage == "rows":
             # the start could not judge it: fetched again, not before the usual time
-            parameters.remove(path)
+            parameters.remove(self._folder + "/rows")
             return True
-        status = self._node.status
-        if stage[:6] == "trial." and (status["error"] or status["verdict"] and status["verdict"] not in _GOOD):
+        if stage and not await self._go_on(stage):
             return False
-        if stage and stage != "told":
-            if not await self._report(path, stage):
+        return await self._fetch_new()
+
+    async def _go_on(self, stage):
+        from agent import reports
+
+        forget("reports")
+        folder = self._folder
+        path = folder + "/" + stage
+        on_trial = stage[:6] == "trial."
+        status = self.node.status
+        if on_trial and (status["error"] or status["verdict"] and status["verdict"] not in _GOOD):
+            return False
+        if stage != "told":
+            if not await reports.report(self, path, on_trial):
                 return False
-            if stage[:6] == "trial.":
-                self._node.log.info("remote", "the new settings are kept")
+            if on_trial:
+                self.node.log.info("remote", "the new settings are kept")
                 os.rename(folder + "/next", folder + "/values")
-                self._remote.trial = False
+                self.remote.trial = False
             os.rename(path, folder + "/told")
-        if stage:
-            path = folder + "/told"
-            if not await self._mark(path):
-                return False
-        return await self._fetch()
+        return await reports.mark(self, folder + "/told", _PATH)
 
-    # ---- told
-
-    def _records(self, path, stage):
-        """What came of each parameter, as a record in JSON each."""
-        why = ""
-        for row in parameters.rows(path):
-            if not row[0]:
-                why = row[3]
-        for index, (identity, key, _, reason, shown) in enumerate(parameters.rows(path)):
-            if not index:
-                time, tag = identity, key
-            elif identity:
-                text = verdicts.tidy(key)
-                if shown:
-                    text += " = " + verdicts.tidy(shown)
-                if reason:
-                    text += ": refused: " + reason
-                elif key == "command":
-                    text += ": done"
-                elif why:
-                    text += ": taken back: " + why
-                else:
-                    text += ": applied"
-                yield extras.to_json(
-                    {
-                        "variable": "settings",
-                        "value": text,
-                        "time": records.iso8601(time * 1000).decode(),
-                        "group": "%s_s%d_%d" % (tag, time, index),
-                    }
-                )
-
-    def _body(self, path, stage):
-        comma = b"["
-        for record in self._records(path, stage):
-            yield comma + record
-            comma = b","
-        yield b"]"
-
-    async def _report(self, path, stage):
-        size = sum([len(piece) for piece in self._body(path, stage)])
-        verdict = await self._ask("POST", "/data", self._body(path, stage), size)
-        if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE) and stage[:6] != "trial.":
-            return True  # it will never be taken
-        return verdict in _GOOD
-
-    # ---- marked as read
-
-    async def _mark(self, path):
-        """Mark all of them as read but those that were edited meanwhile, then do the commands."""
-        wanted = {}
-        for identity, _, checksum, _, _ in parameters.rows(path):
-            if not isinstance(identity, str):
-                self._remote.last = identity
-            elif identity:
-                wanted[parameters.checksum(identity)] = checksum
-
-        def take(row, whole):
-            found = _parameter(row, whole)
-            if found and not found[4]:
-                place = parameters.checksum(found[0])
-                if wanted.get(place) == found[2]:
-                    wanted[place] = True
-
-        if await self._ask("GET", _PATH, None, None, self._rows(take)) not in _GOOD:
-            return False
-        todo = []
-        well = True
-        for commands in (False, True):
-            for identity, key, _, reason, shown in parameters.rows(path):
-                if (key == "command") != commands or not well or not isinstance(identity, str):
-                    continue
-                if wanted.get(parameters.checksum(identity)) is True:
-                    verdict = await self._ask("PUT", _PATH + "/" + identity, (_READ,), len(_READ))
-                    well = verdict in _GOOD  # one that is gone meanwhile is not in the next answer
-                    if commands and well and not reason:
-                        todo.append(shown)
-        if well:
-            parameters.remove(path)
-        for text in todo:
-            self._do(*parameters.command(text))
-        return well
-
-    def _do(self, word, number):
-        remote, node = self._remote, self._node
-        node.log.info("remote", "command: " + word)
-        now = node.clock.mono()
-        if word == "reboot":
-            parameters.remove("/crashes")  # in safe mode: it is to try again
-            node.restart()
-        elif word == "flush":
-            self._uplink.flush.set()
-        elif word == "identify":
-            remote.identified = now + 2 * _MINUTE_MS
-        else:
-            remote.maintenance = now + number * _MINUTE_MS
-            if hasattr(node, "hold"):
-                node.hold(number * _MINUTE_MS)  # one that sleeps
-
-    # ---- fetched
-
-    def _rows(self, take):
-        return Rows(self._uplink.buffer, take)
-
-    async def _fetch(self):
+    async def _fetch_new(self):
         folder = self._folder
         path = folder + "/new"
-        filtered = not self._remote.first
+        filtered = not self.remote.first
         file = None
         commands = []
         count = 0
         # the groups of its reports are made of it
-        self._remote.last = now = max(self._node.clock.now() // 1000, self._remote.last + 1)
-        header = [now, self._node.spool.tag, 0, "", ""]
+        self.remote.last = now = max(self.node.clock.now() // 1000, self.remote.last + 1)
+        header = [now, self.node.spool.tag, 0, "", ""]
 
-        def take(row, whole):
+        def take(found, row, whole):
             nonlocal file, count
-            found = _parameter(row, whole)
             # what sent_status means has been read both ways: the first question is without it
-            if found is None or found[4] or count == _MOST or not (whole or filtered):
+            if count == _MOST or not (whole or filtered):
                 return
             identity, key, checksum, value, _ = found
             if file is None:
@@ -296,24 +204,23 @@ class Look:
                 commands.append([identity, key, checksum, reason, value.strip()[:60]])
             parameters.write(file, row)
 
-        verdict = None
+        good = False
         try:
-            asked = _PATH + ("?sent_status=false" if filtered else "")
-            verdict = await self._ask("GET", asked, None, None, self._rows(take))
+            good = await self.fetch(_PATH + ("?sent_status=false" if filtered else ""), take)
         finally:
             if file:
                 file.close()
-            if verdict not in _GOOD:
+            if not good:
                 parameters.remove(path)
-        if verdict not in _GOOD:
+        if not good:
             return True
-        self._remote.first = False
+        self.remote.first = False
         if not count:
             return True
         if count > len(commands):
             os.rename(path, folder + "/rows")
-            self._node.log.info("remote", "%d parameters are new: starting again with them" % count)
-            self._node.restart()
+            self.node.log.info("remote", "%d parameters are new: starting again with them" % count)
+            self.node.restart()
             return True
         with open(path, "wb") as file:
             for row in [header] + commands:

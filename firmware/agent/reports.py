@@ -1,0 +1,114 @@
+"""The other half of agent.changes: tells TagoIO what came of a change, marks its parameters as read, does its commands.
+Loaded where there is one under way, and dropped. look: an agent.changes.Look.
+"""
+
+from micropython import const
+
+from agent import forget
+from tagoio import extras, records, verdicts
+
+forget("extras", "tagoio")
+
+_READ = b'{"sent":true}'
+_MINUTE_MS = const(60000)
+
+
+def _records(look, path):
+    """What came of each parameter, as a record in JSON each."""
+    why = ""
+    for row in look.parameters.rows(path):
+        if not row[0]:
+            why = row[3]
+    for index, (identity, key, _, reason, shown) in enumerate(look.parameters.rows(path)):
+        if not index:
+            time, tag = identity, key
+        elif identity:
+            text = verdicts.tidy(key)
+            if shown:
+                text += " = " + verdicts.tidy(shown)
+            if reason:
+                text += ": refused: " + reason
+            elif key == "command":
+                text += ": done"
+            elif why:
+                text += ": taken back: " + why
+            else:
+                text += ": applied"
+            yield extras.to_json(
+                {
+                    "variable": "settings",
+                    "value": text,
+                    "time": records.iso8601(time * 1000).decode(),
+                    "group": "%s_s%d_%d" % (tag, time, index),
+                }
+            )
+
+
+def _body(look, path):
+    comma = b"["
+    for record in _records(look, path):
+        yield comma + record
+        comma = b","
+    yield b"]"
+
+
+async def report(look, path: str, on_trial: bool) -> bool:
+    """Tell it. False: it has to be told again; of a change on trial, too, when TagoIO refuses what it is told."""
+    size = sum([len(piece) for piece in _body(look, path)])
+    verdict = await look.ask("POST", "/data", _body(look, path), size)
+    if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE) and not on_trial:
+        return True  # it will never be taken
+    return verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
+
+
+async def mark(look, path: str, rows_path: str) -> bool:
+    """Mark all of them as read but those that were edited meanwhile, then do the commands. False: not yet."""
+    parameters = look.parameters
+    wanted = {}
+    for identity, _, checksum, _, _ in parameters.rows(path):
+        if not isinstance(identity, str):
+            look.remote.last = identity
+        elif identity:
+            wanted[parameters.checksum(identity)] = checksum
+
+    def take(found, row, whole):
+        place = parameters.checksum(found[0])
+        if wanted.get(place) == found[2]:
+            wanted[place] = True
+
+    if not await look.fetch(rows_path, take):
+        return False
+    todo = []
+    well = True
+    for commands in (False, True):
+        for identity, key, _, reason, shown in parameters.rows(path):
+            if (key == "command") != commands or not well or not isinstance(identity, str):
+                continue
+            if wanted.get(parameters.checksum(identity)) is True:
+                verdict = await look.ask("PUT", rows_path + "/" + identity, (_READ,), len(_READ))
+                # one that is gone meanwhile is not in the next answer
+                well = verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
+                if commands and well and not reason:
+                    todo.append(shown)
+    if well:
+        parameters.remove(path)
+    for text in todo:
+        _do(look, *parameters.command(text))
+    return well
+
+
+def _do(look, word, number):
+    remote, node = look.remote, look.node
+    node.log.info("remote", "command: " + word)
+    now = node.clock.mono()
+    if word == "reboot":
+        look.parameters.remove("/crashes")  # in safe mode: it is to try again
+        node.restart()
+    elif word == "flush":
+        look.uplink.flush.set()
+    elif word == "identify":
+        remote.identified = now + 2 * _MINUTE_MS
+    else:
+        remote.maintenance = now + number * _MINUTE_MS
+        if hasattr(node, "hold"):
+            node.hold(number * _MINUTE_MS)  # one that sleeps
