@@ -6,6 +6,7 @@ import pytest
 from harness.places import HOST_TESTS, REPOSITORY
 
 sys.path.append(str(HOST_TESTS / "campaigns"))
+import agent_mutations  # noqa: E402
 import driver_mutations  # noqa: E402
 import seeded  # noqa: E402
 
@@ -14,6 +15,16 @@ import seeded  # noqa: E402
 def test_a_seeded_bug_has_its_place(bug, file, text, becomes):
     assert text in (REPOSITORY / "lib" / "drivers" / f"{file}.py").read_text(encoding="utf-8")
     assert text != becomes
+
+
+def test_all_seeded_bugs_of_the_agent_have_their_places():
+    """In one test: there are hundreds, and other people move code."""
+    lost = []
+    for bug, file, text, becomes in agent_mutations.MUTATIONS:
+        code = (REPOSITORY / agent_mutations.place(file) / f"{file}.py").read_text(encoding="utf-8")
+        if text not in code or text == becomes:
+            lost.append(f"{file}: {bug}")
+    assert lost == []
 
 
 def test_a_number_takes_from_all_files_in_turn():

@@ -256,7 +256,7 @@ MUTATIONS: list[Mutation] = [
     ("checksum not checked", "settings", "if rest.strip() != ", "if False and rest.strip() != "),
     ("newer settings are taken", "settings", 'if values["format"] > FORMAT:', "if False:"),
     ("the second copy is not looked at", "settings", "for name in files:", "for name in files[:1]:"),
-    ("a bad value stays", "settings", "            values[key] = row[2]\n    values", "    values"),
+    ("a bad value stays", "settings", "str(row[2]))\n            values[key] = row[2]", "str(row[2]))"),
     (
         "True is a number",
         "settings",
