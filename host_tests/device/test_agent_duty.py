@@ -265,11 +265,14 @@ class Link:
 class Session:
     handshakes = 0
 
+    def __init__(self, life):
+        self.life = life
+
     def busy(self):
         return False
 
     def close(self):
-        pass
+        self.life.closed += 1
 
 
 CONFIG = {
@@ -286,6 +289,7 @@ CONFIG = {
     "duty.stay": 0,
     "sensors": [{}],
     "steps": {},
+    "commit": 1,
 }
 
 
@@ -308,7 +312,7 @@ class Life:
         self.turns = []  # numbers of the samples after which there was a turn
         self.value = 21.5
         self.works = True
-        self.offset = 0
+        self.offset = self.closed = 0
 
     def start(self):
         """The interpreter does."""
@@ -321,7 +325,7 @@ class Life:
             clock.set(NOON_MS, self.world.ticks_ms(), clock_module.SYNCED)
         rows = [("temperature", "°C", 2, self.config["steps"])]
         pipeline = Pipeline(rows, [], self.log)
-        spool = Spool(self.tmp + "/queue", tuple(pipeline.channels))
+        spool = Spool(self.tmp + "/queue", tuple(pipeline.channels), commit_samples=self.config["commit"])
         cause = kept["cause"] if kept else self.cause
         notes, crashes = Notes(self.tmp + "/notes"), self.crashes
         node = duty.DutyNode(self.config, self.board, self.log, clock, spool, cause, crashes, notes, None, pipeline)
@@ -329,10 +333,11 @@ class Life:
         node.sampler = Sampler([Sensor(self)], spool, clock, every, 0, 0, self.log, node.committed, pipeline)
         if kept:
             duty.recover(node, kept)
-        node.attach(Link(), None, Uplink(self, node), Session())
+        self.link = Link()
+        node.attach(self.link, None, Uplink(self, node), Session(self))
         if node._asked is None:
             node._asked = clock.mono()
-        node.house = House()
+        self.house = node.house = House()
         node.report = lambda: None
         self.cause = "deep sleep"
         return node
@@ -500,3 +505,41 @@ async def test_a_start_that_takes_its_time_begins_sooner(tmp):
     life.start = slow
     await life.live(8)
     assert [now % 60000 < 50 for now in life.taken[2:]] == [True] * 6
+
+
+async def test_a_slow_clock_is_told_to_sleep_less(tmp):
+    life = Life(tmp, True)
+    Notes(tmp + "/notes").put("sleep_rate", 20000)  # 2 % slow
+    await life.live(3)
+    life.board.sleeps.clear()
+    life.node = life.start()
+    with pytest.raises(Slept):
+        await life.node._rest(Pulse(life.world), life.node.clock.mono() + 50000)
+    assert 48990 <= life.board.sleeps[0] <= 49010
+
+
+async def test_what_waits_for_a_commit_is_written_before_a_sleep_that_forgets(tmp):
+    life = Life(tmp, True, commit=10)
+    life.works = False
+    await life.live(4)
+    assert [sample.sequence for sample in Spool(tmp + "/queue", CHANNELS).peek()] == [1, 2, 3, 4]
+
+
+async def test_samples_without_a_time_belong_to_the_start_before_the_sleep(tmp):
+    life = Life(tmp, True)
+    life.works = False
+    await life.live(2)
+    boots = []
+    for samples in (3, 4):
+        life.node = life.node or life.start()
+        boots.append(life.node.spool.boot)
+        await life.live(samples)
+    assert boots[0] == boots[1] == 1
+
+
+@both
+async def test_the_network_is_let_go_of(tmp, deep):
+    life = Life(tmp, deep)
+    await life.live(1)
+    assert life.house.ended == ["uplink", "clock", "link"] and life.turns == [1]
+    assert not life.link.up.is_set() and life.closed == 1
