@@ -99,8 +99,8 @@ _AFTER = """
 The first three verify nobody; they and the expert's script send twice, or lose, what a lost answer was about. The
 expert's script is the floor: nothing of it is stored. Times are multiples of its own, with a server that delays its
 acknowledgements, as servers do; TagoNode's has sensors, checks and queue in it, less what the PC's flash takes. Heap is
-the size from which on every one tried is enough, code and all. Uploads come one right after the other here: when they are
-minutes apart, each has a connection of its own, and a handshake of 3.2 KB. `make bench` does all this again.
+the size from which on every one tried is enough, code and all. Uploads come one right after the other here; when they
+are minutes apart, each has a connection of its own, and a handshake of 3.2 KB. `make bench` does all this again.
 """
 
 
