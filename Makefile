@@ -64,9 +64,9 @@ bench-cloud: install
 	$(BIN)/python host_tests/bench/cloud.py $(RECORDS)
 
 bench: install
+	$(BIN)/python host_tests/bench/compare.py $(ARGS)
 	$(BIN)/python host_tests/bench/spool.py $(RECORDS)
 	$(BIN)/python host_tests/bench/uplink.py
-	$(BIN)/python host_tests/bench/compare.py $(ARGS)
 
 bench-growth: install
 	$(BIN)/python host_tests/bench/growth.py
