@@ -1,6 +1,7 @@
 """The local TagoIO's file: it is bounded, forgets what immutable devices no longer keep, and has its indexes used."""
 
 import re
+import threading
 from urllib.parse import parse_qsl
 
 import pytest
@@ -93,6 +94,46 @@ def test_every_query_goes_by_an_index(kept, text, index):
     plan = [row[3] for row in kept._writer.execute(f"EXPLAIN QUERY PLAN {statement}", arguments)]
     assert any(index in step for step in plan), plan
     assert not any(re.fullmatch(r"SCAN data\b.*", step) for step in plan), plan
+
+
+def test_posts_that_come_together_are_stored_together_and_refused_alone(kept, monkeypatch):
+    """POSTs that wait while another writes go into one transaction. One that cannot be stored costs no other."""
+    monkeypatch.setattr(rules, "MUTABLE_RECORDS", 2)
+    full = kept.device(kept.create_device("full", "mutable")[0])
+    kept.add(full, [record()] * 2, NOW)
+    devices = [kept.device(kept.create_device(f"device {n}")[0]) for n in range(8)]
+    statements, errors = [], {}
+    odd = record(value=2**70)  # more than SQLite's integers hold
+
+    def post(name, device, records):
+        try:
+            kept.add(device, records, NOW)
+        except (rules.Refused, OverflowError) as error:
+            errors[name] = error
+
+    def together(posts):
+        threads = [threading.Thread(target=post, args=one) for one in posts]
+        with kept._lock:
+            for thread in threads:
+                thread.start()
+            while len(kept._waiting) < len(threads):
+                pass
+            kept._writer.set_trace_callback(statements.append)
+        for thread in threads:
+            thread.join(20)
+        kept._writer.set_trace_callback(None)
+        return sum(text == "COMMIT" for text in statements)
+
+    posts = [(n, device, [record(value=n)] * 3) for n, device in enumerate(devices)]
+    assert together([*posts, ("f", full, [record()])]) == 1  # commit
+    assert [kept.count(device) for device in (*devices, full)] == [3] * 8 + [2]
+    assert list(errors) == ["f"]
+    assert "limit of 2" in str(errors.pop("f"))
+    posts = [(n, device, [record(value=n)] * 2) for n, device in enumerate(devices)]
+    together([*posts[:4], ("odd", devices[0], [record(), odd]), *posts[4:]])
+    assert list(errors) == ["odd"]
+    assert isinstance(errors["odd"], OverflowError)
+    assert [kept.count(device) for device in devices] == [5] * 8
 
 
 def test_a_page_of_records_is_not_sorted(kept):

@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,6 +63,8 @@ _INSERT = (
     "VALUES (?,?,?,?,?,?,?,?,?)"
 )
 _log = logging.getLogger("tagonode.cloud")
+# what SQLite says of rows that it cannot take, or of itself
+_UNSTORABLE = (sqlite3.Error, OverflowError, ValueError, TypeError)
 _PREFIXES = ("p-", "a-", "u-", "n-", "at")
 
 
@@ -95,6 +98,15 @@ class Access(NamedTuple):
     device: Device | None
 
 
+class _Add:
+    """Rows of one POST on their way to the disk. `done` with `error` None: they are there."""
+
+    def __init__(self, device: Device, rows: list[tuple[Any, ...]], now: int):
+        self.device, self.rows, self.now = device, rows, now
+        self.done = False
+        self.error: Exception | None = None
+
+
 def _pack(value: Any) -> Any:
     return bytes((value,)) if isinstance(value, bool) else value
 
@@ -122,6 +134,7 @@ class Store:
         self._adds = 0
         self._durable = durable
         self._lock = threading.Lock()
+        self._waiting: deque[_Add] = deque()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._used: dict[str, int] = {}  # when each token was shown last, since the start
         self._closed = False
@@ -200,15 +213,20 @@ class Store:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:  # on a full disk SQLite has rolled back by itself
-                    self._writer.execute("ROLLBACK")
-                raise
+        with self._lock, self._begun() as db:
+            yield db
+
+    @contextlib.contextmanager
+    def _begun(self) -> Iterator[sqlite3.Connection]:
+        """A transaction of who holds the lock."""
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._writer
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:  # on a full disk SQLite has rolled back by itself
+                self._writer.execute("ROLLBACK")
+            raise
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
@@ -570,17 +588,49 @@ class Store:
             )
             for record in records
         ]
-        with self._transaction() as db:
-            if device.type == "mutable":
-                (held,) = db.execute(
-                    "SELECT count(*) FROM (SELECT 1 FROM data WHERE device=? LIMIT ?)",
-                    (device.number, rules.MUTABLE_RECORDS),
-                ).fetchone()
-                if held >= rules.MUTABLE_RECORDS:
-                    raise Refused(400, f"The device has reached the limit of {rules.MUTABLE_RECORDS} data registers")
-            self._make_room(db, len(rows))
-            db.executemany(_INSERT, rows)
-            db.execute("UPDATE device SET last_input=? WHERE number=?", (now, device.number))
+        job = _Add(device, rows, now)
+        self._waiting.append(job)
+        with self._lock:
+            if not job.done:  # else by who held the lock before
+                self._add_waiting()
+        if job.error is not None:
+            raise job.error
+        if not job.done:
+            raise sqlite3.OperationalError("interrupted before it was stored")
+
+    def _add_waiting(self) -> None:
+        """Store what has come while others were writing in one transaction: one flush to the disk for all of it."""
+        jobs = []
+        while self._waiting:
+            jobs.append(self._waiting.popleft())
+        try:
+            with self._begun() as db:
+                for job in jobs:
+                    self._add(db, job)
+        except _UNSTORABLE:  # one by one: then each of them finds out what is wrong with it
+            for job in jobs:
+                job.error = None
+                try:
+                    with self._begun() as db:
+                        self._add(db, job)
+                except _UNSTORABLE as error:
+                    job.error = error
+        for job in jobs:
+            job.done = True
+
+    def _add(self, db: sqlite3.Connection, job: _Add) -> None:
+        if job.device.type == "mutable":
+            (held,) = db.execute(
+                "SELECT count(*) FROM (SELECT 1 FROM data WHERE device=? LIMIT ?)",
+                (job.device.number, rules.MUTABLE_RECORDS),
+            ).fetchone()
+            if held >= rules.MUTABLE_RECORDS:
+                text = f"The device has reached the limit of {rules.MUTABLE_RECORDS} data registers"
+                job.error = Refused(400, text)
+                return
+        self._make_room(db, len(job.rows))
+        db.executemany(_INSERT, job.rows)
+        db.execute("UPDATE device SET last_input=? WHERE number=?", (job.now, job.device.number))
 
     def _make_room(self, db: sqlite3.Connection, wanted: int) -> None:
         """Remove the records that came first when the file is full: more of them than are `wanted`."""
