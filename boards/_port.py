@@ -60,8 +60,9 @@ def wifi_problem(status: int) -> str:
 def sleep(ms: int, feed) -> None:
     """All off but a timer, for so many milliseconds. Where `rtc_memory` gives None RAM is kept, and this returns; else
     the board starts again. feed(): feeds the watchdog, where one goes on in sleep.
+
+    Whoever used the radio has switched it off. It is not asked for here: that alone would start it on an ESP32.
     """
-    network.WLAN().active(False)
     machine.deepsleep(ms)
 
 

@@ -305,7 +305,8 @@ class DutyNode(Node):
         self.session.close()
         self.link.up.clear()
         try:
-            self.board.led(False)
+            if self._light:
+                self.board.led(False)
             self.board.wifi_off()
         except (OSError, ValueError, RuntimeError, AttributeError):
             pass  # it is off, or does not answer: that shows in the next try
