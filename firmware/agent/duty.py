@@ -237,8 +237,11 @@ class DutyNode(Node):
             if 0 <= took < _LONGEST_LEAD_MS:
                 self._lead = (3 * self._lead + took) // 4 if self._lead else took
         while True:
+            if self.sampler.over.is_set():
+                self.hold(_DAY_MS)  # a run on the bench is over: what is left is sent, and looked at
             if self._held > self.clock.mono():
                 await self._stay(pulse)
+                continue
             point = self._point
             self._point = 0
             if not point or self.clock.mono() - point > self._sample_ms // 2:
@@ -255,8 +258,6 @@ class DutyNode(Node):
             if self._urgent or self._next - self.clock.mono() <= self._sample_ms // 2:
                 await self._send(pulse)
             self.report()
-            if self.sampler.over.is_set():
-                self.hold(_DAY_MS)  # a run on the bench is over: what is left is sent, and looked at
 
     async def _stay(self, pulse):
         """Live like a node that never sleeps."""
