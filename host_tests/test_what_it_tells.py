@@ -507,6 +507,15 @@ def changed_from_afar(told: Told) -> None:
         told.take(node)
 
 
+def asleep(told: Told) -> None:
+    """A node that sleeps, and reaches nobody when it links."""
+    with VirtualNode({"duty": {"on": True, "stay": 0}}, unix=START) as node:
+        node.run(130)
+        node.cloud.faults.set(faults.EVERY, faults.Fault("500", uploads=True))
+        node.run(900)
+        told.take(node)
+
+
 @pytest.fixture(scope="module")
 def told() -> Iterator[Told]:
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -515,6 +524,7 @@ def told() -> Iterator[Told]:
         worn_out(told)
         hanging(told)
         changed_from_afar(told)
+        asleep(told)
         yield told
 
 
