@@ -13,6 +13,7 @@ Beside the table a settings file holds "board", "sensors", "wifi.networks", "ntp
 is nested; the builder writes them and Settings hands them on as they are.
 """
 
+import gc
 import json
 import os
 from binascii import crc32
@@ -141,6 +142,8 @@ def _apply_remote(values, log):
         log.warning("settings", "remote settings cannot be used: " + (str(error) or repr(error)))
     forget("overlay")
     forget("parameters")
+    del overlay
+    gc.collect()  # before anything that stays comes to lie behind it
 
 
 def load(log, files: tuple = FILES) -> dict:
