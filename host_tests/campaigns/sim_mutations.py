@@ -9,7 +9,7 @@ module is loaded: the tree stays as it is.
 
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,8 +100,10 @@ def main() -> int:
     chosen = MUTATIONS[: int(wanted)] if wanted.isdecimal() else [row for row in MUTATIONS if wanted in row[0] + row[1]]
     missed = 0
     with ProcessPoolExecutor() as pool:
-        for row, found in zip(chosen, pool.map(hunt, chosen), strict=True):
-            name, seed, years, seconds, broken = found
+        hunts = {pool.submit(hunt, row): row for row in chosen}
+        for ended in as_completed(hunts):
+            row = hunts[ended]
+            name, seed, years, seconds, broken = ended.result()
             missed += not seed
             print(
                 f"{row[1]:16} {name:45} seed {seed:3} {years:6.2f} of {row[4]} node-years {seconds:5.1f} s: {broken[:90]}",

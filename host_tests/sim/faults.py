@@ -333,7 +333,7 @@ def server_write_only(world: Any, draw: Random, lasts: int) -> End:
 
 @_fault
 def server_lags(world: Any, draw: Random, lasts: int) -> End:
-    return _hold(world.server, "lag", draw.randrange(200, 3000), 0)
+    return _hold(world.server, "lag", draw.randrange(200, 12000), 0)
 
 
 # ---- power
@@ -402,7 +402,7 @@ def flash_full(world: Any, draw: Random, lasts: int) -> End:
 def settings_damaged(world: Any, draw: Random, lasts: int) -> None:
     """The first of the two copies of the settings is torn; at the next start the second has to do."""
     path = "/settings.json"
-    if not world.spec.littlefs and path in world.disk.files:
+    if not world.spec.littlefs and world.disk.files.get(path):
         whole = world.disk.files[path]
         world.disk.put(path, whole[: draw.randrange(len(whole))])
         if world.running:

@@ -32,7 +32,8 @@ class Idle:
         now = time.now
         other = _first(heap)
         link = None
-        if other is not None and len(node.link._networks) == 1 and not world.radio.sick and world.radio.up:
+        networks = getattr(node.link, "_networks", ())  # a sleeping node has no link most of the time
+        if other is not None and len(networks) == 1 and not world.radio.sick and world.radio.up:
             link = _holding(other[2])
             if link is not None:
                 heappop(heap)

@@ -28,6 +28,7 @@ class Spec:
     sleeps: bool = False
     sleep_ppm: float = 0.0
     health: int = 3600
+    remote: int = 3600
     networks: int = 1
     channels: int = 4
 

@@ -147,7 +147,7 @@ class Watch:
             before = clock.now()
             set_clock(clock, unix_ms, at_ticks, source)
             world = self.world
-            step = 0 if before is None else abs(clock.now() - before)
+            step = _SMALL_STEP_MS if before is None else abs(clock.now() - before)
             wrong = clock.now() - world.unix() * 1000
             lies = world.net.wrong_time_told
             self._synced_boots.add(self._boot)
@@ -198,7 +198,8 @@ class Watch:
         """ms by which a time may be wrong now. A clock that goes on in deep sleep is as poor as it is."""
         world = self.world
         ppm = _PPM + (1.2 * abs(world.spec.sleep_ppm) if world.deep_sleeps else 0)
-        return max(_CLOCK_MS, self._set_wrong) + (world.time.now - self._set_at) * ppm / 1e6
+        slow = 5 * world.chip.block_ms  # a sample's time is that of its beginning
+        return slow + max(_CLOCK_MS, self._set_wrong) + (world.time.now - self._set_at) * ppm / 1e6
 
     def _taken(self, number: int, sequence: int, entry: Entry, declined: int) -> None:
         self.appended += 1

@@ -216,6 +216,7 @@ class World:
             "queue.commit_samples": spec.commit_samples,
             "health.every": spec.health * 1000,
             "led.on": False,
+            "remote.every": spec.remote * 1000,
             "duty.on": spec.sleeps,
         }
 
