@@ -4,7 +4,7 @@ real TLS, the local TagoIO. Both have to come to the same verdicts in the same o
     python host_tests/campaigns/sim_honesty.py [word]
 
 A fault begins in the seventh minute and is over in the twentieth; a verdict, or two in turn, that come again at once count
-once, since how often is a matter of jitter. Prints a line a script; exit status 0 when all agree.
+once, since how often is a matter of jitter (and a reset that crosses the request has no script: it may count either way). Prints a line a script; exit status 0 when all agree.
 """
 
 import json
@@ -23,7 +23,7 @@ from sim.world import World  # noqa: E402
 from tagonode.cloud import faults  # noqa: E402
 from virtualnode import VirtualNode  # noqa: E402
 
-BEGIN_S, END_S, OVER_S = 400, 1180, 2700
+BEGIN_S, END_S, OVER_S = 400, 1180, 3600
 _SETTINGS = {"remote": {"every": 0}, "health": {"every": 0}, "sample": {"every": 60}, "upload": {"every": 300}}
 _SAID = re.compile(r"warning uplink: ([a-z ]+): .*; next try in ")
 
@@ -44,8 +44,6 @@ def _answers(kind: str, uploads: bool) -> Script:
     methods = ("POST",) if uploads else ("GET", "POST", "HEAD")
     if kind == "lost":
         mood = Mood("drop", store=True, methods=methods)
-    elif kind == "reset":
-        mood = Mood("drop", methods=methods)
     else:
         _, status, _, body = faults._ANSWERS[kind]
         text = body if isinstance(body, str) else json.dumps(body).replace("{seconds}", "10")
@@ -87,7 +85,6 @@ SCRIPTS = [
     *(_answers(kind, True) for kind in faults._ANSWERS),
     *(_answers(kind, False) for kind in _WORST),
     _answers("lost", True),
-    _answers("reset", True),
     Script(
         "no network in reach",
         (_out_of_reach, _in_reach),

@@ -25,7 +25,7 @@ _compiled: dict[tuple[str, Overlay], CodeType] = {}
 
 
 def find(name: str) -> Path | None:
-    """The file of a device module; a folder for one of boards/, which has no __init__.py."""
+    """The file of a module; its folder, for packages like boards that have no __init__.py."""
     parts = name.split(".")
     for place in _PLACES:
         path = place.joinpath(*parts)
@@ -33,7 +33,8 @@ def find(name: str) -> Path | None:
             return path.with_suffix(".py")
         if (path / "__init__.py").is_file():
             return path / "__init__.py"
-    return REPOSITORY / "boards" if name == "boards" else None
+    folder = REPOSITORY.joinpath(*parts)
+    return folder if folder.is_dir() else None
 
 
 def _code(name: str, path: Path, overlay: Overlay) -> CodeType:

@@ -369,8 +369,9 @@ class Watch:
         if text is None:
             if (record.get("metadata") or {}).get("clock") != "unknown":
                 self.violation(f"sample {sequence} has neither time nor mark")
-            elif entry.boot in self._synced_boots:
-                self.violation(f"sample {sequence} has no time, though its boot knew it")
+            elif entry.boot == self._boot and self._boot in self._synced_boots:
+                # (of an earlier boot the queue does not know when it was, even if that knew the time for a while)
+                self.violation(f"sample {sequence} has no time, though its boot knows it")
             return
         moment = int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000 + 0.5)
         slack = max(entry.slack, self._slack())
