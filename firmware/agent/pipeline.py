@@ -31,8 +31,10 @@ def _calibration(steps):
             for coefficient in reversed(polynomial):
                 value = value * x + coefficient
         value = value * scale + offset
-        if low is not None and value < low or high is not None and value > high:
-            raise ValueError("%s is not within %s and %s" % (value, low, high))
+        if low is not None and value < low:
+            raise ValueError("%.7g is below its minimum, %s" % (value, low))
+        if high is not None and value > high:
+            raise ValueError("%.7g is above its maximum, %s" % (value, high))
         return value
 
     return step

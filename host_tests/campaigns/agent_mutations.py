@@ -288,7 +288,7 @@ MUTATIONS: list[Mutation] = [
     ("an alarm with each reading", "pipeline", "news = self.state != self.told", "news = self.state != 0"),
     ("an alarm that was not stored is lost", "sampler", "self._pipeline.lost(self._values)", "pass"),
     ("each alarm again when one was not stored", "pipeline", "if alarm and values[place] is not None:", "if alarm:"),
-    ("a range of one side", "pipeline", " or high is not None and value > high", ""),
+    ("a range of one side", "pipeline", "if high is not None and value > high", "if False"),
     ("a window that begins with its end", "pipeline", "(now - 1) // every_ms", "now // every_ms"),
     ("a heartbeat that a clock silences", "pipeline", "not 0 <= now - kept[1] < every_ms", "now - kept[1] >= every_ms"),
     ("filters from the last to the first", "pipeline", "is_window in filters:", "is_window in reversed(filters):"),

@@ -52,7 +52,7 @@ def test_a_reading_out_of_range_is_none_and_said_once():
     assert rig.feed(-41, -41.5, 20.0, 84, 84.5, 85) == [-40, None, 21, 85, None, None]
     lines = [line for line in rig.console.lines if "warning" in line]
     assert len(lines) == 2
-    assert "temperature: -40.5 is not within -40 and 85" in lines[0]
+    assert "temperature: -40.5 is below its minimum, -40" in lines[0]
 
 
 BEYOND = (
