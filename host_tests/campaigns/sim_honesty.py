@@ -3,8 +3,9 @@ real TLS, the local TagoIO. Both have to come to the same verdicts in the same o
 
     python host_tests/campaigns/sim_honesty.py [word]
 
-A fault begins in the seventh minute and is over in the twentieth; a verdict, or two in turn, that come again at once count
-once, since how often is a matter of jitter (and a reset that crosses the request has no script: it may count either way). Prints a line a script; exit status 0 when all agree.
+A fault begins in the seventh minute and is over in the twentieth; a verdict, or two in turn, that come again at once
+count once, since how often is a matter of jitter. (A reset that crosses the request has no script: it may count either
+way.) Prints a line a script; exit status 0 when all agree.
 """
 
 import json

@@ -19,6 +19,7 @@ from sim.campaign import live  # noqa: E402
 from sim.spec import Spec, spec_of  # noqa: E402
 
 # (what is wrong, module, text, what the bug makes of it, node-years within which it has to be found, more of the node)
+# ruff: noqa: E501
 Mutation = tuple[str, str, str, str, float, dict]
 
 _MINUTELY = {"sample": 60, "upload": 300, "sleeps": False}

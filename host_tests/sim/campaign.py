@@ -1,11 +1,11 @@
 """A thousand node-years of simulated lives: `make campaign-sim [YEARS=N] [SEED=N] [DAYS=N] [TRACE=1]`.
 
     python host_tests/sim/campaign.py --years 5             seeds 1, 2, … until they have lived for five years
-    python host_tests/sim/campaign.py --seed 17 --trace     the story of one of them, and what of it matters if it failed
+    python host_tests/sim/campaign.py --seed 17 --trace     the story of one, and what matters if it failed
 
-Uses all cores. What is done is written down in build/campaign-sim/, one line a life, so that a campaign that was stopped
-goes on where it was; a changed agent or simulation begins anew. Ends with one summary line; exit status 0 only without
-violations.
+Uses all cores. What is done is written down in build/campaign-sim/, one line a life, so that a campaign that was
+stopped goes on where it was; a changed agent or simulation begins anew. Ends with one summary line; exit
+status 0 only without violations.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def live(spec: Spec, overlay: Overlay = (), say: Any = None) -> dict[str, Any]:
     world = World(spec, faults_of(spec), overlay, say)
     try:
         world.run()
-    except Exception:
+    except Exception:  # noqa: BLE001 - told with its seed, so that it can be played again
         world.watch.violation("the simulation itself failed: " + traceback.format_exc()[-600:])
     return {
         "seed": spec.seed,

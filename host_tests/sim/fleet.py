@@ -4,8 +4,8 @@ outage.
     python host_tests/sim/fleet.py --nodes 5000 --every 300 --limit 2000 --outage 60
 
 Uplink, batches, requests and answers are the agent's own; queue, clock and link of each node are the stubs of
-host_tests/device/herdworld.py. A window is a minute of the server's clock. Ends with one summary line; exit status 0 when
-every node was heard of again within a day.
+host_tests/device/herdworld.py. A window is a minute of the server's clock. Ends with one summary line; exit status 0
+when every node was heard of again within a day.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def herdworld(seed: int) -> Any:
 
 
 class Fleet:
-    """nodes: how many; every: ms between the samples and uploads of a node; limit: requests a minute, of all together."""
+    """nodes: how many; every: ms between the samples and uploads of a node; limit: requests a minute of all."""
 
     def __init__(self, nodes: int, every: int, limit: int, seed: int = 1):
         draw = random.Random(seed)
@@ -116,7 +116,7 @@ def main() -> int:
     delays = sorted(fleet.delays)
     again = len(fleet.herd.refused_twice())
     print(
-        f"fleet: {chosen.nodes} nodes, an upload every {chosen.every} s, {limit} requests a minute: {len(met)} requests, "
+        f"fleet: {chosen.nodes} nodes, an upload every {chosen.every} s, {limit} a minute: {len(met)} requests, "
         f"{refused} refused, {again} of them for the second time in a minute; {len(fleet.herd.missed)} tries during "
         f"{chosen.outage} min of outage, {first} in the minute after it, all heard of {drained} min later; delivered "
         f"after {delays[len(delays) // 2] / 1000:.0f} s (median), {delays[-1] / 1000:.0f} s (last); "

@@ -1,4 +1,4 @@
-"""Nothing happens for minutes but that the supervisor looks, every second, and the link, every two: this passes over it.
+"""Nothing happens for minutes but that the supervisor looks, every second, and the link, every two: passes over that.
 
 Only where a look could not have come out differently: no other task and nothing in the world is due, no promise lapses,
 one network is joined and stays so. What the looks would have left behind (their number, the watchdog fed, the link's

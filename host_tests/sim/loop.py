@@ -8,6 +8,7 @@ Times are in ms of the board's crystal since the world began.
 """
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from heapq import heappop, heappush
 from types import SimpleNamespace
 from typing import Any
@@ -204,7 +205,7 @@ class _WaitFor:
         except CancelledError as error:
             if error is not task.outcome:  # it is this wait that was cancelled
                 raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - however it ends now, the answer is that time is over
             pass
         raise TimeoutError
 
@@ -334,10 +335,8 @@ class Loop:
     def end(self) -> None:
         """The board is off: what its tasks hold is let go."""
         for task in list(self.tasks):
-            try:
+            with suppress(Exception, CancelledError, Ended):  # nobody is there any more to hear of it
                 task.coro.close()
-            except (Exception, CancelledError, Ended):
-                pass  # nobody is there any more to hear of it
         self.tasks.clear()
         self._heap.clear()
         self.inject = None

@@ -1,6 +1,6 @@
 """`machine`, `time`, `gc`, `sys`, `micropython` and `random` of a simulated board.
 
-What reset_cause() says, per port, is in _CAUSES: rp2 calls every reset one by the watchdog, whose register knows better.
+What reset_cause() says, per port, is in _CAUSES: rp2 calls every reset one by the watchdog, whose register knows more.
 """
 
 import random

@@ -221,7 +221,8 @@ class Endpoint(Peer):
                 return
         data = text.encode()
         reason = _REASONS.get(status, "X")
-        head = f"HTTP/1.1 {status} {reason}\r\nDate: {formatdate(server.unix() + think / 1000, usegmt=True)}\r\n{_JSON}{more}"
+        date = formatdate(server.unix() + think / 1000, usegmt=True)
+        head = f"HTTP/1.1 {status} {reason}\r\nDate: {date}\r\n{_JSON}{more}"
         if mood is not None and mood.kind == "chunked" and data and method != "HEAD":
             cut = server.draw.randrange(1, len(data) + 1)
             raw = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode()

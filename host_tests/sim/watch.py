@@ -353,11 +353,11 @@ class Watch:
         self._check_record(record, entry, variable, sequence)
 
     def _check_record(self, record: dict[str, Any], entry: Entry, variable: str, sequence: int) -> None:
-        for index, (name, unit, decimals) in enumerate(self.spool._channels):
-            if name == variable:
-                break
-        else:
+        names = [channel[0] for channel in self.spool._channels]
+        if variable not in names:
             return  # of a channel that there is no more
+        index = names.index(variable)
+        _, unit, decimals = self.spool._channels[index]
         value = entry.values[index]
         if isinstance(value, float):
             same = abs(record["value"] - value) <= 0.5 * 10**-decimals + 1e-9

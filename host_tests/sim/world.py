@@ -174,7 +174,7 @@ class World:
 
     def _network_map(self) -> None:
         network = self.net
-        network.addresses = {HOST: ADDRESS, **{name: "10.2.0.1" for name in TIME_SERVERS}}
+        network.addresses = {HOST: ADDRESS, **dict.fromkeys(TIME_SERVERS, "10.2.0.1")}
         network.servers[(ADDRESS, 443)] = lambda: tagoio.Endpoint(self.server)
         day = 86400.0
         fake = net.Certificate(HOST, b"nobody's root", self.start_s - day, self.start_s + 4000 * day)
