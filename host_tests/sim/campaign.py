@@ -106,7 +106,8 @@ def campaign(first: int, years: float, workers: int) -> int:
             file.write(json.dumps(row) + "\n")
             file.flush()
             for violation in row["violations"][:1]:
-                print(f"VIOLATION seed {row['seed']}: {violation}\n  make campaign-sim SEED={row['seed']} TRACE=1")
+                seed = row["seed"]
+                print(f"VIOLATION seed {seed}: {violation}\n  make campaign-sim SEED={seed} TRACE=1", flush=True)
             if time.monotonic() > told + 30:
                 told = time.monotonic()
                 lived = sum(done[seed]["lived"] for seed in wanted if seed in done) / 365

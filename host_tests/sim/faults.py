@@ -300,7 +300,7 @@ def server_slow(world: Any, draw: Random, lasts: int) -> End:
 
 @_fault
 def server_odd(world: Any, draw: Random, lasts: int) -> End:
-    kind = draw.choice(("chunked", "split", "close", "portal", "garbage"))
+    kind = draw.choice(("chunked", "split", "close", "portal", "garbage", "warning"))
     return _mood(world, Mood(kind, draw.choice((0.4, 1.0))))
 
 
@@ -323,7 +323,7 @@ def server_poison(world: Any, draw: Random, lasts: int) -> End:
 
 @_fault
 def server_small(world: Any, draw: Random, lasts: int) -> End:
-    return _hold(world.server, "body_max", draw.randrange(900, 20000), 200000)
+    return _hold(world.server, "body_max", draw.choice((300, 700, 1500, 20000)), 200000)
 
 
 @_fault

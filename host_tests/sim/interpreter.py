@@ -43,8 +43,6 @@ def _code(name: str, path: Path, overlay: Overlay) -> CodeType:
     if key not in _compiled:
         source = path.read_text(encoding="utf-8")
         for _, text, becomes in mine:
-            if text not in source:
-                raise LookupError(f"{path.name} no longer has {text!r}: bring the mutation up to date")
             source = source.replace(text, becomes)
         code = compile(source, str(path.relative_to(REPOSITORY)), "exec", dont_inherit=True)
         if any(instruction == "global" for instruction in source.split()):
@@ -69,6 +67,10 @@ class Interpreter:
         printer: Callable[..., None],
         overlay: Overlay = (),
     ):
+        for name, text, _ in overlay:
+            found = find(name)
+            if found is None or text not in found.read_text(encoding="utf-8"):
+                raise LookupError(f"{name} no longer has {text!r}: bring the mutation up to date")
         self.modules: dict[str, Any] = {}
         self._provided = provided
         self._overlay = overlay
@@ -141,7 +143,8 @@ class Interpreter:
         else:
             modules[name] = module
             for needed in self._needs[name]:
-                self._load(needed)
+                if needed not in modules:
+                    self._load(needed)
         if package is not None:
             setattr(package, child, module)
             children = self._submodules.setdefault(parent, [])

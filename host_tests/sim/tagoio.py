@@ -16,6 +16,7 @@ from .net import Certificate, Peer
 
 _JSON = "Content-Type: application/json\r\n"
 _PORTAL = "<html><body>Please sign in to the network</body></html>"
+_ANSWERED = ("slow", "garbage", "chunked", "split", "close", "warning")  # moods in which a request counts
 _REASONS = {200: "OK", 400: "Bad Request", 429: "Too Many Requests"}
 
 
@@ -35,7 +36,7 @@ class Mood:
 
     Kinds: "status" (answers `status` with `text` in an envelope, or `raw`; stores first if `store`), "silence" (stores
     if `store`, and never answers), "drop" (stores if `store`, and closes or resets), "slow" (answers after `ms`),
-    "garbage", "chunked", "portal", "split", "close" (answers, and closes).
+    "garbage", "chunked", "portal", "split", "warning", "close" (answers, and closes).
     """
 
     kind: str
@@ -191,10 +192,12 @@ class Endpoint(Peer):
         think = 5 + int(server.draw.random() ** 3 * 200)
         if method == "HEAD":
             status, envelope, more = 404, None, ""
-        elif mood is None or mood.store or mood.kind in ("slow", "garbage", "chunked", "split", "close"):
+        elif mood is None or mood.store or mood.kind in _ANSWERED:
             status, envelope, more = server.answer(method, target, headers, body)
         else:
             status, envelope, more = mood.status, _no(mood.text), ""
+        if mood is not None and mood.kind == "warning" and status == 200:
+            envelope = {**envelope, "message": "The limit of this plan is near"}
         text = "" if envelope is None else json.dumps(envelope, ensure_ascii=False)
         if mood is not None:
             if mood.kind == "silence":

@@ -204,6 +204,7 @@ class Watch:
     def _taken(self, number: int, sequence: int, entry: Entry, declined: int) -> None:
         self.appended += 1
         self._taken_at = self.world.time.now
+        self._note()
         self._sampled += entry.readings
         if not number:
             self._gone += entry.readings
@@ -414,6 +415,10 @@ class Watch:
 
     def _verdict(self, verdict: str) -> None:
         self.verdicts[verdict] += 1
+        self._note("verdict " + verdict)
+
+    def _note(self, *more: str) -> None:
+        """Which states are met together now."""
         world, spool = self.world, self.spool
         queue = "slots"
         if not spool or not spool.queued:
@@ -425,8 +430,8 @@ class Watch:
         elif spool._segments[-1] > spool._cursor or len(spool._segments) > 1:
             queue = "segments"
         link = "up" if world.radio.up else "down"
-        clock = ("unknown", "estimated", "synced")[self.node.clock.state] if self.node else "?"
-        states = ("verdict " + verdict, "link " + link, "clock " + clock, "queue " + queue)
+        clock = ("unknown", "estimated", "synced")[self.node.clock.state] if self.node else "unknown"
+        states = (*more, "link " + link, "clock " + clock, "queue " + queue)
         for i, one in enumerate(states):
             for other in states[i + 1 :]:
                 self.seen[one, other] += 1
