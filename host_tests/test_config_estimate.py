@@ -308,7 +308,7 @@ def test_the_arithmetic_adds_up():
     assert rows["requests a month"] == ("8,640", "one every 5 minutes, of 5 samples, 2.69 KB")
     assert rows["room at TagoIO"][0] == "13.7 years"
     figure, how = rows["flash life"]
-    blocks, samples, erases = 20, 43200, 0.143
+    blocks, samples, erases = 16, 43200, 0.143
     assert f"{blocks} blocks beside firmware and a full queue × 100,000 erases each ÷ ({samples:,} samples" in how
     assert f" a month × {erases} erases" in how
     years = blocks * 100000 / (samples * erases) * 30 / 365.25

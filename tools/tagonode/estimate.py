@@ -37,7 +37,7 @@ WEAR = {32: (0.041, 0.068, 0.0, 0.00076), 256: (0.0904, 0.18, 0.0045, 0.00053)}
 ENDURANCE = 100_000
 BLOCK = 4096
 # Flash that firmware, drivers, roots and settings of a node take, littlefs's blocks counted.
-FIRMWARE_BYTES = 393_216
+FIRMWARE_BYTES = 409_600
 
 # A sample in the queue: its number, time and CRC (lib/spool/FORMAT.md); and a slot's bytes for samples.
 _SAMPLE_BYTES = 11
