@@ -64,6 +64,7 @@ class Watch:
         self._tag = ""
         self._last: dict[str, int] = {}  # variable: newest sequence stored
         self._settled = 0  # every sample up to this one is settled
+        self._settling = 0, 0  # sample and bit of the reading that is being settled
         self._blind = False
         self._good_clock = True
         self._set_at = 0
@@ -129,7 +130,9 @@ class Watch:
                 self._require(sequence, 1 << index)
             elif not self.world.server.refused and self.world.time.now > self.world.server.moody_until + _ODD_MS:
                 self.violation(f"a reading of sample {sequence} was set aside, and TagoIO never refused one: {reason}")
+            self._settling = sequence, 1 << index
             done = quarantine(spool, sequence, index, reason)
+            self._settling = 0, 0
             entry = self._truth.get(sequence)
             if done and entry is not None:
                 entry.left &= ~(1 << index)
@@ -246,9 +249,12 @@ class Watch:
             self._truth = dict(sorted({**again, **self._truth}.items()))
         for sequence, entry in self._truth.items():
             settled = spool._partial.get(sequence, 0)
+            if sequence == self._settling[0]:
+                entry.left &= ~self._settling[1]  # the power went between flash and the end of the call
             if settled & entry.left:
                 self.violation(f"readings of sample {sequence} are settled after the start, and were not before")
             entry.left = entry.all & ~settled
+        self._settling = 0, 0
 
     def check_books(self) -> None:
         """The node's counters against ours. To be called when nothing is under way."""
