@@ -135,12 +135,13 @@ def reach(config: dict, board, journal, clock, notes) -> tuple:
     return link, resolver, session, bytearray(BUFFER)
 
 
-def join(node, config: dict, link, resolver, session, buffer) -> None:
+def join(node, config: dict, notes, link, resolver, session, buffer) -> None:
     """The rest of that way."""
     from agent.uplink import Uplink
 
     board, journal = node.board, node.log
-    uplink = Uplink(node.spool, session, node.clock, link, config, node.status, journal, board.unique_id(), buffer)
+    unique_id = board.unique_id()
+    uplink = Uplink(node.spool, session, node.clock, link, config, node.status, journal, unique_id, buffer, notes)
     node.attach(link, resolver, uplink, session)
     if config["health.every"]:
         load_events(config, node)
@@ -224,7 +225,7 @@ def assemble() -> Node:
     if kept:
         duty.recover(node, kept)
     if parts:
-        join(node, config, *parts)
+        join(node, config, notes, *parts)
     if kept:
         return node
     if health:

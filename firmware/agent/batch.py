@@ -11,16 +11,19 @@ from agent import forget
 from spool import SpoolError
 from tagoio import records
 
+_ASIDE = "aside"
 _TRIES = const(4)  # the queue passes over what it could not read three times
 
 
 class Batch:
     """`choose` makes the next batch: `size` bytes, samples up to sequence `last`, `samples` and `readings` of them.
+    notes: an agent.notes.Notes, where what was left out of a batch outlives a power cut; None: nowhere.
 
     Then one of: `taken`, `refused`, `returned` says what became of it.
     """
 
-    def __init__(self, spool, clock, buffer: bytearray, body_max: int, log):
+    def __init__(self, spool, clock, buffer: bytearray, body_max: int, log, notes=None):
+        self._notes = notes
         self._spool = spool
         self._clock = clock
         self._encoder = records.Encoder(spool.tag, buffer)
@@ -35,7 +38,8 @@ class Batch:
         self._suspect_readings = 0
         self._rest = 0  # a sample of which a reading was refused: what else it has goes alone
         self._piecemeal = False  # which readings of the sample in flight were sent is not known any more
-        self._aside = []  # (sequence, index, reason) refused alone, but nothing else was accepted since
+        # [sequence, index, reason] refused alone, but nothing else was accepted since
+        self._aside = list(notes.get(_ASIDE, ())) if notes else []
         self._again = None  # (sequence, index) of a reading that was refused alone once
         self._accepts = False  # the server took something since it began to refuse
         self._refusal = ""  # what it says to everything
@@ -112,6 +116,7 @@ class Batch:
     def body(self):
         """The pieces of the body, exactly `size` bytes. Raises SpoolError when that is not possible any more."""
         # on flash before the first byte leaves: after a power cut it is known what may have been sent
+        self._note()
         self._spool.begin(self.last)
         left = self.size
         for piece in self._encoder.pieces(self._samples(self.last)):
@@ -122,6 +127,10 @@ class Batch:
         if left:
             # the queue may drop its oldest samples meanwhile
             raise SpoolError("samples were dropped while they were sent")
+
+    def _note(self):
+        if self._notes and (self._aside or self._notes.get(_ASIDE)):
+            self._notes.put(_ASIDE, list(self._aside))
 
     # ---- a batch of which nobody knows whether it arrived
 
@@ -159,6 +168,7 @@ class Batch:
         # a server that once took less may take more by now: twice as much after 45 batches
         self._body_max = min(self._body_limit, self._body_max + (self._body_max >> 6))
         self._firmly(self._spool.ack, self.last)
+        self._note()
         if self._suspect_samples > self.samples:
             self._suspect_samples -= self.samples
             self._most_samples = self._suspect_samples // 2 or 1

@@ -291,7 +291,7 @@ class DutyNode(Node):
             forget("assemble")
             forget("settings")
             parts = assemble.reach(self._config, self.board, self.log, self.clock, self._notes)
-            assemble.join(self, self._config, *parts)
+            assemble.join(self, self._config, self._notes, *parts)
         remote = self.remote
         if remote and self._looked is not None:
             remote._due = self._looked

@@ -57,7 +57,7 @@ def _alone(batch, sequence, index, reason):
         batch._aside.clear()
         batch._refusal = reason
         return verdicts.DEVICE_REFUSES
-    batch._aside.append((sequence, index, reason))
+    batch._aside.append([sequence, index, reason])
     if batch._accepts:
         _set_aside(batch)
     batch._rest = sequence

@@ -34,7 +34,9 @@ class Uplink:
     requests. short_of_memory(): told of each attempt that had too little; changed(): of each that is over.
     """
 
-    def __init__(self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray):
+    def __init__(
+        self, spool, session, clock, link, settings, status, log, unique_id: bytes, buffer: bytearray, notes=None
+    ):
         self.flush = asyncio.Event()
         self.spread = False
         self.errands = []
@@ -59,7 +61,7 @@ class Uplink:
         self._prefix = settings["tagoio.prefix"]
         self._token = settings["tagoio.token"]
         self.buffer = buffer
-        self._batch = Batch(spool, clock, buffer, settings["upload.body"], log)
+        self._batch = Batch(spool, clock, buffer, settings["upload.body"], log, notes)
         self.response = http1.Response(buffer)
         self._doubt = None  # points, while nobody knows whether the last batch arrived
         self._failures = 0  # in a row, of one pace

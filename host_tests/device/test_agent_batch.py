@@ -336,10 +336,19 @@ async def test_something_that_never_answers_the_question_does_not_block_for_ever
     assert rig.spool.queued == 0
 
 
+POWER = (
+    ((2, 1), (5, 0)),
+    ((1, 0),),
+    # refused alone before the server took anything: they are in the range of the batch that it takes, and not in it
+    ((1, 0), (1, 1), (2, 0), (2, 1)),
+)
+
+
+@pytest.mark.parametrize("bad", POWER, ids=("amid", "first", "all of the oldest"))
 @pytest.mark.parametrize("cut_at", tuple(range(1, 14)))
 @pytest.mark.parametrize("done", ("power", "cut"))
 @ROOMY
-async def test_the_power_goes_at_each_request(tmp, cut_at, done):
+async def test_the_power_goes_at_each_request(tmp, cut_at, done, bad):
     """Before or after the server did it; a new start asks, and nothing is lost, nothing is there twice."""
     refuse = refusing("poison")
     count = [0]
@@ -355,15 +364,15 @@ async def test_the_power_goes_at_each_request(tmp, cut_at, done):
 
     tago = Tago(trouble)
     rig = Rig(tmp, tago, samples=0)
-    poison(rig, 6, (2, 1), (5, 0))
+    poison(rig, 6, *bad)
     await rig.run()
     if count[0] >= cut_at:
         # the power comes back: all that was only in memory is gone
         rig = Rig(tmp, tago, samples=0)
         await rig.run()
-    assert sorted(tago.stored) == expected(rig, 6, ((2, 1), (5, 0)))
-    assert sorted(quarantined(rig)) == [(2, 1, BAD), (5, 0, BAD)]
-    assert rig.spool.counters == (12, 10, 0, 2, 0, 0)
+    assert sorted(tago.stored) == expected(rig, 6, bad)
+    assert sorted(quarantined(rig)) == [(sequence, channel, BAD) for sequence, channel in bad]
+    assert rig.spool.counters == (12, 12 - len(bad), 0, len(bad), 0, 0)
     assert rig.status["resent"] == 0
 
 

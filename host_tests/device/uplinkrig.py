@@ -7,6 +7,7 @@ from agentworld import Console, Enough, Pulse, World
 
 from agent import clock, uplink
 from agent.log import Log
+from agent.notes import Notes
 from agent.settings import Secret
 from spool import Spool
 
@@ -77,6 +78,7 @@ class Rig:
             log,
             bytes(range(8)),
             bytearray(uplink.BUFFER),
+            Notes(tmp + "/notes.json"),
         )
         self.uplink.spread = first
         if at_once:
