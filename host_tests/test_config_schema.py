@@ -51,6 +51,8 @@ def test_a_row_of_the_device_is_in_the_schema_as_it_is(row):
             "minimum": low / 1000,
             "maximum": high / 1000,
         }
+        if key in device_settings.SELDOM:
+            expected["not"] = {"exclusiveMinimum": 0, "exclusiveMaximum": 1}
     elif kind == INT:
         expected = {"type": "integer", "default": default, "minimum": low, "maximum": high}
     elif kind == BOOL:

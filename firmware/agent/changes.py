@@ -16,7 +16,7 @@ from agent import forget, parameters
 from tagoio import verdicts
 
 _PATH = "/device/params"
-_ANSWER_MAX = const(32768)
+_ANSWER_MAX = const(262144)  # 60 of the longest
 _ENVELOPE_MAX = const(256)
 _MOST = const(60)  # rows at once: as many as a device has
 _GOOD = (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
@@ -98,10 +98,14 @@ def _parameter(row, whole):
         found = verdicts.parse_envelope(head[:place].rstrip(b",") + b"}") or {}
         if "key" not in found:
             found = verdicts.parse_envelope(bytes(row)) or {}
+            if whole and not isinstance(found.get("value"), str):
+                return None
+        elif head[place : place + 9] != b'"value":"':
+            return None
         elif whole and b'"sent":true' in bytes(row[-_TAIL:]):
             found["sent"] = True
     identity, key = found.get("id"), found.get("key")
-    if not isinstance(identity, str) or not isinstance(key, str):
+    if not isinstance(identity, str) or not identity or not isinstance(key, str):
         return None
     for c in identity:
         if not ("0" <= c <= "9" or "a" <= c.lower() <= "z" or c in "-_"):

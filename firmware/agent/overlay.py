@@ -55,8 +55,7 @@ def _of_table(row, text):
             value = int(_number(text) * 1000 + 0.5)
         if not low <= value <= high:
             raise ValueError("has to be from %s to %s seconds" % (low / 1000, high / 1000))
-        return value
-    if kind == settings.INT:
+    elif kind == settings.INT:
         value = _whole(text)
     elif kind == settings.BOOL:
         value = _flag(text)
@@ -112,6 +111,8 @@ def put(config: dict, key: str, text: str) -> None:
             value = _of_table(row, text)
             if key == "remote.every" and not value:
                 raise ValueError("cannot be 0 from here: remote settings would be over for good")
+            if key == "duty.on" and value and "pulse_counter" in [each["driver"] for each in config["sensors"]]:
+                raise ValueError("pulse_counter would miss what happens in sleep")
             config[key] = value
             return
     name, _, field = key.partition(".")

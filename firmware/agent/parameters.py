@@ -76,7 +76,7 @@ def undo(name: str, why: str, folder: str = FOLDER) -> None:
 def command(text: str) -> tuple:
     """(word, number) of a command's text. Raises ValueError, which says what there is."""
     word, _, number = text.strip().lower().partition(" ")
-    if word == "maintenance" and number.isdigit() and 1 <= int(number[:6]) <= 1440:
+    if word == "maintenance" and number.isdigit() and len(number) < 5 and 1 <= int(number) <= 1440:
         return word, int(number)
     if word not in ("reboot", "flush", "identify") or number:
         raise ValueError("give reboot, flush, identify, or maintenance and 1 to 1440 minutes")

@@ -90,10 +90,14 @@ REMOTE = (
     "queue.commit_samples", "queue.commit_every",
 )  # fmt: skip
 
+# 0 switches them off; else each second at most: what the node says of itself must not crowd out what it measures
+SELDOM = ("health.every", "remote.every")
+_SELDOM_MS = const(1000)
+
 
 def problem(row: tuple, value):
     """What is wrong with `value` for this row of TABLE, in device units; None when it will do."""
-    _, kind, _, low, high = row
+    key, kind, _, low, high = row
     if kind == BOOL:
         return None if isinstance(value, bool) else "has to be true or false"
     if kind == CHOICE:
@@ -104,6 +108,8 @@ def problem(row: tuple, value):
         return None if low <= len(value) <= high else "has to have " + str(low) + " to " + str(high) + " characters"
     if isinstance(value, bool) or not isinstance(value, int):
         return "has to be a whole number"
+    if key in SELDOM and 0 < value < _SELDOM_MS:
+        return "has to be 0, or 1 second at least"
     return None if low <= value <= high else "has to be from " + str(low) + " to " + str(high)
 
 
@@ -138,7 +144,7 @@ def _apply_remote(values, log):
 
     try:
         overlay.apply(values, log)
-    except (OSError, ValueError, MemoryError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever came from afar, the node starts with its deployment's settings
         log.warning("settings", "remote settings cannot be used: " + (str(error) or repr(error)))
     forget("overlay")
     forget("parameters")

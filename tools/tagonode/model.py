@@ -5,6 +5,7 @@ what is nested (sensors, Wi-Fi networks, NTP servers, derived readings) is descr
 value to judge is in rules.py.
 """
 
+import functools
 import inspect
 import ipaddress
 import math
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -389,12 +391,24 @@ def _drivers(info: ValidationInfo) -> Drivers:
     return info.context["drivers"] if info.context else BUILT_IN
 
 
+def _by_the_device(row: tuple, seconds: float) -> float:
+    """What the board itself would say."""
+    wrong = device_settings.problem(row, round(seconds * 1000))
+    if wrong:
+        raise ValueError(wrong)
+    return seconds
+
+
 def _field(row: tuple) -> tuple[Any, Any]:
     key, kind, default, low, high = row
     about = ABOUT.get(key)
     if kind == device_settings.SECONDS:
         # device units are whole milliseconds
-        return (Annotated[float, Field(ge=low / 1000, le=high / 1000, description=about)], default / 1000)
+        annotated: Any = Annotated[float, Field(ge=low / 1000, le=high / 1000, description=about)]
+        if key in device_settings.SELDOM:
+            between = Field(json_schema_extra={"not": {"exclusiveMinimum": 0, "exclusiveMaximum": 1}})
+            annotated = Annotated[annotated, AfterValidator(functools.partial(_by_the_device, row)), between]
+        return (annotated, default / 1000)
     if kind == device_settings.INT:
         return (Annotated[int, Field(ge=low, le=high, description=about)], default)
     if kind == device_settings.TEXT:

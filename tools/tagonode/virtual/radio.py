@@ -76,8 +76,11 @@ class Radio:
         if self.broken or not self.has_its_pins:
             raise OSError(EIO, "the radio does not hear its clock")
         method, arguments = json.loads(payload)
-        if method == "deinit" and self.sick in ("off", "deinit") or [method, arguments] == ["active", [False]] and (
-            self.sick == "off"
+        if (
+            method == "deinit"
+            and self.sick in ("off", "deinit")
+            or [method, arguments] == ["active", [False]]
+            and (self.sick == "off")
         ):
             self.sick = ""
         if self.sick:
