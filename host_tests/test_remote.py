@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tagonode.cloud.faults import EVERY, Fault
 from test_crashes import Node as CrashingNode
+from test_years import MID_2026
 from virtualnode import VirtualNode
 
 WDT_RESET, HARD_RESET = 3, 2
@@ -93,6 +94,7 @@ class Node(Editor, VirtualNode):
     """A node that looks for parameters once a minute."""
 
     def __init__(self, settings: dict[str, Any] | None = None, **options: Any):
+        options.setdefault("unix", MID_2026)  # so that what it does at which second is not the test's hour
         super().__init__({**MINUTE, **(settings or {})}, **options)
         self.boots: _Boots = _Boots()
 
@@ -272,6 +274,30 @@ def test_what_is_edited_while_it_is_on_trial_is_not_marked_as_read():
         node.run(600)
         assert 29 <= node.state["samples"] - began <= 31
         node.check()
+
+
+FIVE = [
+    {"driver": "bme280", "bus": "i2c0", "address": 0x76},
+    {"driver": "bh1750", "bus": "i2c0"},
+    {"driver": "ina219", "bus": "i2c0"},
+    {"driver": "battery", "bus": "battery"},
+    {"driver": "rssi", "bus": "wifi"},
+]
+
+
+def test_a_change_that_needs_more_code_fits_beside_health_and_five_sensors():
+    """A calibration is what loads the pipeline, on the heap of the board."""
+    with Node({"health": {"every": 3600}, "sensors": FIVE}) as node:
+        node.run(200)
+        node.edit({"humidity.offset": "2", "temperature.alarm.above": "60"})
+        node.obeys(300)
+        before = node.state["samples"]
+        node.run(3600)
+        assert 59 <= node.state["samples"] - before <= 61
+        assert not node.said("memory allocation failed") and len(node.boots) == 1
+        assert sorted(node.told()) == ["humidity.offset = 2: applied", "temperature.alarm.above = 60: applied"]
+        node.check()
+        node.figure(f"{node.state['free']} bytes free, nothing missed")
 
 
 def test_commands():
