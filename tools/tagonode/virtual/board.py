@@ -32,10 +32,10 @@ PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 
 # What the fakes keep of the interpreter's heap, where a board has its machine, network and flash driver in firmware:
 # it comes on top of the board's own. host_tests/test_virtual_heap.py measures it.
-FAKES_KIB = 45
-# Tables of names that a board begins as its node's names come, and a virtual one at power-on (guest/power_on.py): part
-# of the board's own heap.
-NAMES_KIB = 11
+FAKES_KIB = 52
+# Tables of names that a board begins as its node's names come, in half the bytes that this interpreter takes, and a
+# virtual one at power-on (guest/power_on.py): part of the board's own heap.
+NAMES_KIB = 5
 _VIRTUAL_TIME_KIB = 5  # and what virtual time takes
 _STALLED_S = 20.0  # of the PC's time without a word from a board of virtual time: it blocks
 
