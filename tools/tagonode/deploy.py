@@ -318,13 +318,18 @@ class Installer:
             )
 
     def _verify(self) -> None:
-        on_board = self._prompt.hashes(self._wanted)
-        wrong = [path for path in self._wanted if on_board[path] != self._wanted[path]]
-        if wrong:
-            raise DeployError(
-                f"{wrong[0]} is not on the board at {self._prompt.where} as it was sent: deploy again; if that does "
-                "not help, its flash is worn out or its boot.py was changed"
-            )
+        for again in (True, False):
+            on_board = self._prompt.hashes(self._wanted)
+            wrong = [path for path in self._wanted if on_board[path] != self._wanted[path]]
+            if not wrong:
+                return
+            if again:
+                # what brought us to the prompt may have stopped boot.py on its way: it goes on where it was
+                self._prompt.soft_reset()
+        raise DeployError(
+            f"{wrong[0]} is not on the board at {self._prompt.where} as it was sent: deploy again; if that does "
+            "not help, its flash is worn out or its boot.py was changed"
+        )
 
     def _refuse_shadows(self) -> None:
         """MicroPython takes a .py before the .mpy of that name."""
