@@ -98,6 +98,7 @@ def test_all_but_the_dust_of_the_first_half_minute(nodes, board):
     said = result["last_error"]
     assert result["samples"] == SAMPLES
     # temperature, air (2), weight, moisture, the soil's temperature, count and rate; a busy PC may, as an interrupt
-    # would, hold a load cell's clock high for too long, which costs a weight
-    assert SAMPLES * 8 - 1 <= result["acknowledged"] == result["readings"] <= SAMPLES * 11
+    # would, hold a load cell's clock high for too long, which costs that sample's weight (its driver is tested where
+    # a pulse lasts as long as the test says: device/test_harness_wires.py)
+    assert SAMPLES * 7 <= result["acknowledged"] == result["readings"] <= SAMPLES * 11
     assert "warming up" in said or "clock was high" in said
