@@ -251,6 +251,23 @@ def test_a_full_queue(tmp, policy):
     assert 20000 < used < 65536
 
 
+def test_what_is_declined_is_counted_once_when_that_cannot_be_written(tmp):
+    spool = new(tmp, limit=65536, policy="drop_newest")
+    while spool.append(["x" * 1500, 1], START):
+        pass
+    before = spool.counters
+
+    def fails(commit=True):
+        raise SpoolError("j1 cannot be written (error 28): check the flash")
+
+    spool._save = fails
+    assert spool.append(["x" * 1500, 1], START) == 0
+    del spool._save
+    assert tuple(spool.counters) == (before.sampled + 2,) + tuple(before[1:4]) + (before.dropped + 2, 0)
+    assert spool.append(["x" * 1500, 1], START) == 0
+    assert new(tmp).counters.dropped == before.dropped + 4
+
+
 def test_a_newer_format_is_left_alone(tmp):
     spool = new(tmp)
     spool.append([1.5, 1], START)

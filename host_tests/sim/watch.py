@@ -227,9 +227,13 @@ class Watch:
             self.violation(f"the spool's tag changed from {self._tag} to {spool.tag}")
         self._tag = spool.tag
         for sequence in sorted(self._maybe):
+            entry = self._maybe[sequence]
             if sequence < after and sequence not in self._truth:
-                entry = self._truth[sequence] = self._maybe[sequence]
+                self._truth[sequence] = entry
                 self._sampled += entry.readings
+            elif spool.counters.sampled == self._sampled + entry.readings:
+                self._sampled += entry.readings  # declined, and the power went before the call was over
+                self._gone += entry.readings
         self._maybe.clear()
         self._unsettled_again()
         for sequence in [n for n in self._truth if n >= after]:

@@ -447,7 +447,10 @@ class Spool:
             if not self._oldest and (large or self._live() < sequence) and self._full():
                 self._books[_DECLINED] += readings
                 self._log("full: %d new readings dropped" % readings)
-                self._save()
+                try:
+                    self._save()
+                except SpoolError:
+                    pass  # they are counted: whoever were to try again would have them counted twice
                 return 0
             if large:
                 self._roll(record, readings)
