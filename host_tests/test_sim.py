@@ -53,9 +53,9 @@ def test_a_seed_tells_the_same_story_again():
     assert told(spec) == story
 
 
-@pytest.mark.parametrize("seed", (10, 5))
-def test_what_is_passed_over_would_have_changed_nothing(seed):
-    spec = Spec(seed, 1.5, sleeps=False, hostile=True)
+@pytest.mark.parametrize(("seed", "board", "sleeps"), ((10, "pico_w", False), (5, "pico_w", True), (6, "esp32", True)))
+def test_what_is_passed_over_would_have_changed_nothing(seed, board, sleeps):
+    spec = Spec(seed, 1.5, board, sleeps=sleeps, hostile=True)
     assert told(spec, fast=True) == told(spec, fast=False)
 
 

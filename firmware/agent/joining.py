@@ -5,6 +5,7 @@ Joining decides what comes next, and does nothing; the rest does it, and decides
 """
 
 import random
+from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
@@ -161,7 +162,8 @@ async def _join(link, pulse, index):
     link._wlan = wlan = board.wifi()
     link._settle(wlan)
     wlan.connect(ssid, key.reveal() or None)
-    for _ in range(_JOIN_MS // _LOOK_MS):
+    end = ticks_add(ticks_ms(), _JOIN_MS)
+    while ticks_diff(end, ticks_ms()) > 0:
         await pulse.sleep(_LOOK_MS)
         if wlan.isconnected():
             return ""

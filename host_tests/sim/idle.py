@@ -1,4 +1,5 @@
-"""Nothing happens for minutes but that the supervisor looks, every second, and the link, every two: passes over that.
+"""Passes over what goes on and on: the supervisor's looks, every second, and the link's, every two; fifty looks a second
+while Wi-Fi is joined; the ten pieces a minute in which a Pico W sleeps.
 
 Only where a look could not have come out differently: no other task and nothing in the world is due, no promise lapses,
 one network is joined and stays so. What the looks would have left behind (their number, the watchdog fed, the link's
@@ -11,7 +12,7 @@ from typing import Any
 
 from .loop import NEVER, Loop, Task
 
-KNOWS = ("agent.supervisor", "agent.link")
+KNOWS = ("agent.supervisor", "agent.link", "agent.joining", "boards._rp2")
 _LOOK_MS = 1000
 _HOLD_MS = 2000
 _LEAST_MS = 3000
@@ -20,6 +21,43 @@ _LEAST_MS = 3000
 class Idle:
     def __init__(self, world: Any):
         self._world = world
+        self._look_ms = 0  # of a link that joins
+        world.radio.joining = self._joining
+
+    def loaded(self, name: str, module: Any) -> None:
+        """A module of the device was executed."""
+        if name == "boards._rp2":
+            sleep, piece = module.sleep, module._PIECE_MS
+            module.sleep = lambda ms, feed: sleep(self._asleep(ms, piece, feed), feed)
+        elif name == "agent.joining":
+            self._look_ms = module._LOOK_MS
+
+    def _asleep(self, ms: int, piece: int, feed: Any) -> int:
+        """A Pico W goes to sleep for so many ms: how many are left when the pieces in which nothing happens are over."""
+        world = self._world
+        time = world.time
+        first = time._events[0][0] if time._events else NEVER
+        pieces = (min(ms, first - time.now) - 1) // piece
+        if pieces > 0:
+            feed()
+            time.now += pieces * piece
+            world.hardware.fed = time.now - piece
+            if time.bite != NEVER:
+                time.bite = world.hardware.fed + world.hardware.watchdog_ms
+            ms -= pieces * piece
+        return ms
+
+    def _joining(self, until: int) -> None:
+        """The link has looked whether Wi-Fi is joined, which it cannot be before `until`, and will wait for the next look."""
+        loop = self._world.loop
+        if loop.inject is not None:
+            return
+        now = loop.time.now
+        look = self._look_ms
+        other = _first(loop._heap)
+        events = loop.time._events
+        until = min(until, other[0] if other else NEVER, events[0][0] if events else NEVER)
+        loop.passed = now, look, (max(until - now - 1, 0) // look + 1) * look
 
     def __call__(self, loop: Loop, main: Task) -> bool:
         """The supervisor's task is due now. True when its looks up to the next thing that happens are passed over."""

@@ -244,6 +244,7 @@ class Loop:
         self.current: Any = None
         self.main: Any = None
         self.idle: Callable[[Loop, Task], bool] | None = None
+        self.passed: tuple[int, int, int] | None = None  # ms: the wait that is asked for at `now` goes on for so long
         self.steps = 0
         self._said = said
         self._heap: list[tuple[int, int, Task]] = []
@@ -339,7 +340,7 @@ class Loop:
                 task.coro.close()
         self.tasks.clear()
         self._heap.clear()
-        self.inject = None
+        self.inject = self.passed = None
 
     def _module(self) -> SimpleNamespace:
         loop = self
@@ -408,6 +409,11 @@ class Loop:
         def sleep_ms(ms: int) -> _Sleep:
             if ms >= 1 << 29:
                 raise OverflowError("ticks interval overflow")
+            if loop.passed is not None:
+                at, asked, longer = loop.passed
+                loop.passed = None
+                if at == time.now and asked == ms:
+                    ms = longer
             return _Sleep(loop, time.now + ms if ms > 0 else time.now)
 
         def wait_for_ms(awaitable: Any, ms: int) -> _WaitFor:

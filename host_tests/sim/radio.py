@@ -1,6 +1,7 @@
 """Wi-Fi as `network` shows it, and what goes wrong with it."""
 
 import errno
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,8 @@ _PLACES = ("PM_NONE", "PM_PERFORMANCE", "PM_POWERSAVE")
 class Radio:
     """networks: {name: password} in reach. `gone`: names that are out of reach now; `refuses`: the access point takes
     nobody; `addresses`: it gives addresses; `sick`: the radio itself raises EIO until it is off ("off"), deinitialised
-    ("deinit"), the board reset ("reset"); `rssi`: dBm. changed(up): told when the link comes or goes.
+    ("deinit"), the board reset ("reset"); `rssi`: dBm. changed(up): told when the link comes or goes;
+    joining(until): when somebody looks whether it has come, which it cannot have before then.
     """
 
     def __init__(self, time: Time, port: str, networks: dict[str, str]):
@@ -31,6 +33,7 @@ class Radio:
         self.rssi = -61
         self.join_ms = 2500
         self.changed = lambda up: None
+        self.joining: Callable[[int], None] | None = None
         self.joins = 0
         self.up = False
         self._active = False
@@ -118,7 +121,12 @@ class Radio:
             def isconnected(self) -> bool:
                 if radio.sick:
                     radio._well()
-                return radio.up or radio.state() == JOINED
+                if radio.up:
+                    return True
+                state = radio.state()
+                if state == JOINING and radio.joining is not None:
+                    radio.joining(radio._since + radio.join_ms)
+                return state == JOINED
 
             def status(self, param: Any = None) -> int:
                 radio._well()

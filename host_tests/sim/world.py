@@ -135,8 +135,8 @@ class World:
         )
         self.radio.changed = self.net.link_changed
         self.watch = Watch(self)
-        if fast and not any(row[0] in KNOWS for row in overlay):
-            self.loop.idle = Idle(self)
+        self._idle = Idle(self) if fast and not any(row[0] in KNOWS for row in overlay) else None
+        self.loop.idle = self._idle
         day = 86400.0
         self.certificate = net.Certificate(HOST, ROOTS[0], self.start_s - 30 * day, self.start_s + 4000 * day)
         self.server = tagoio.Server(TOKEN, self.unix, self.draw("server"), self.watch, self.certificate)
@@ -154,9 +154,14 @@ class World:
             "os": self.disk.module(self._urandom.randbytes),
         }
         self.interpreter = Interpreter(provided, self.disk.open, self._print, overlay)
-        self.interpreter.loaded = self.watch.loaded
+        self.interpreter.loaded = self._loaded
         provided["sys"] = self.hardware.sys_module(self.interpreter.modules, self._print)
         self._first_files()
+
+    def _loaded(self, name: str, module: Any) -> None:
+        self.watch.loaded(name, module)
+        if self._idle is not None:
+            self._idle.loaded(name, module)
 
     def draw(self, what: str) -> Random:
         """The generator of a part of this world."""
