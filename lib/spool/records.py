@@ -343,9 +343,13 @@ class Scan:
             i = self.i
             for scale in context.scales:
                 if mask & 1:
-                    self.i = i
-                    value = self.get_value(scale)
-                    i = self.i
+                    if buffer[i] == _NONE:  # most of them: the channels of other sensors
+                        value = None
+                        i += 1
+                    else:
+                        self.i = i
+                        value = self.get_value(scale)
+                        i = self.i
                 else:
                     # as get_signed: a call a value is what a batch's time would mostly go into
                     byte = buffer[i]
