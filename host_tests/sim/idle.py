@@ -16,6 +16,7 @@ KNOWS = ("agent.supervisor", "agent.link", "agent.joining", "boards._rp2")
 _LOOK_MS = 1000
 _HOLD_MS = 2000
 _LEAST_MS = 3000
+_QUIET_MS = 45000  # between two looks whether there is a state line to print, which nobody reads here
 
 
 class Idle:
@@ -29,6 +30,8 @@ class Idle:
         if name == "boards._rp2":
             sleep, piece = module.sleep, module._PIECE_MS
             module.sleep = lambda ms, feed: sleep(self._asleep(ms, piece, feed), feed)
+        elif name == "agent.app":
+            module._QUIET_MS = _QUIET_MS
         elif name == "agent.joining":
             self._look_ms = module._LOOK_MS
 
