@@ -52,7 +52,7 @@ def spec_of(seed: int) -> Spec:
         days,
         board=draw.choice(("pico_w", "pico_w", "esp32", "esp32s3")),
         sample=sample,
-        upload=draw.choice((300, 900, 3600)) if sample < 3600 else draw.choice((3600, 3600, 3600, 21600)),
+        upload=draw.choice((300, 900, 3600)) if sample < 3600 else draw.choice((3600, 3600, 21600, 21600)),
         commit_samples=draw.choice((1, 1, 1, 1, 1, 6)),
         policy=draw.choice(("drop_oldest", "drop_oldest", "drop_newest")),
         ppm=draw.uniform(-45, 45),
