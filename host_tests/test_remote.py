@@ -55,6 +55,11 @@ class Editor:
         for key, value in {**(parameters or {}), **more}.items():
             self.cloud.set_parameter(self.token, key.replace("__", "."), value)
 
+    def edit_and_leave_the_mark(self, **parameters: str) -> None:
+        """Likewise, of what stays marked as read."""
+        for key, value in parameters.items():
+            self.cloud.store.set_parameter(self.cloud.device(self.token), key.replace("__", "."), value, sent=True)
+
     def unread(self) -> dict[str, str]:
         """What TagoIO has that is not marked as read."""
         rows = self.cloud.store.parameters(self.cloud.device(self.token), None)
@@ -126,20 +131,20 @@ def test_an_edited_interval_is_obeyed():
 
 
 REFUSED = {
-    "sample.every": ("0.001", " = 0.001: refused: has to be from 0.02 to 86400.0 seconds"),
-    "upload.samples": ("many", " = many: refused: has to be a number"),
-    "upload.body": ("1e400", " = 1e400: refused: has to be a number"),
-    "log.level": ("loud", " = loud: refused: has to be one of error, warning, info, debug"),
-    "led.on": ("yes", " = yes: refused: has to be true or false"),
-    "remote.every": ("0", " = 0: refused: cannot be 0 from here: remote settings would be over for good"),
-    "health.every": ("0.001", " = 0.001: refused: has to be 0, or 1 second at least"),
-    "tagoio.host": ("example.com", " = example.com: refused: can be changed by tagonode deploy alone"),
+    "sample.every": ("0.001", ": refused: has to be from 0.02 to 86400.0 seconds"),
+    "upload.samples": ("many", ": refused: has to be a number"),
+    "upload.body": ("1e400", ": refused: has to be a number"),
+    "log.level": ("loud", ": refused: has to be one of error, warning, info, debug"),
+    "led.on": ("yes", ": refused: has to be true or false"),
+    "remote.every": ("0", ": refused: cannot be 0 from here: remote settings would be over for good"),
+    "health.every": ("0.001", ": refused: has to be 0, or 1 second at least"),
+    "tagoio.host": ("example.com", ": refused: can be changed by tagonode deploy alone"),
     "check_rate": ("600", ": refused: there is no such setting"),
     "temperature.ofset": ("1", ": refused: there is no such setting"),
-    "humidity.maximum": ("-5", " = -5: refused: minimum has to be less than maximum"),
-    "pressure.alarm.hysteresis": ("5", " = 5: refused: needs alarm.above or alarm.below"),
-    "root": ("MIIBnonsense", " = 12 characters: refused: is no certificate: give one, as PEM or in base64"),
-    "command": ("explode", " = explode: refused: give reboot, flush, identify, or maintenance and 1 to 1440 minutes"),
+    "humidity.maximum": ("-5", ": refused: minimum has to be less than maximum"),
+    "pressure.alarm.hysteresis": ("5", ": refused: needs alarm.above or alarm.below"),
+    "root": ("MIIBnonsense", ": refused: is no certificate: give one, as PEM or in base64"),
+    "command": ("explode", ": refused: give reboot, flush, identify, or maintenance and 1 to 1440 minutes"),
 }
 
 
@@ -276,6 +281,148 @@ def test_what_is_edited_while_it_is_on_trial_is_not_marked_as_read():
         node.check()
 
 
+def test_what_is_edited_is_seen_though_its_mark_says_read():
+    """TagoIO's page edits value and mark apart from each other. What was read before the node's first look is no
+    order."""
+    with Node() as node:
+        node.edit_and_leave_the_mark(log__level="debug", command="reboot")
+        node.run(300)
+        assert node.told() == [] and node.boots == []
+        node.edit_and_leave_the_mark(log__level="error")
+        node.edit(bme280__every="120")
+        node.run(180)
+        assert sorted(node.told()) == ["bme280.every = 120: applied", "log.level = error: applied"]
+        node.edit_and_leave_the_mark(bme280__every="much", command="flush")
+        node.run(180)
+        assert sorted(node.told()[2:]) == [
+            "bme280.every: refused: has to be a number",
+            "command = flush: accepted",
+        ]
+        boots = len(node.boots)
+        node.edit_and_leave_the_mark(command="reboot")
+        node.run(120)
+        assert len(node.boots) == boots + 1 and node.told()[4:] == ["command = reboot: accepted"]
+        # and once each
+        node.power_cycle()
+        node.run(3600)
+        assert len(node.told()) == 5 and len(node.boots) == boots + 1
+        node.check()
+
+
+def answers_to_put(node: Node, before: Callable[[str], tuple[int, bytes] | None]) -> None:
+    """Let `before`(path) be called with each PUT, and answer it if it gives a status and a body."""
+    faults = node.cloud.traffic.intercept
+
+    async def intercept(scope: Any, receive: Any, send: Any) -> bool:
+        answer = before(scope["path"]) if scope["method"] == "PUT" else None
+        if answer is None:
+            return await faults(scope, receive, send)
+        status, body = answer
+        head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+        return True
+
+    node.cloud.traffic.intercept = intercept
+
+
+def test_an_edit_that_the_mark_comes_after_is_seen():
+    """It is made between the node's last look and its PUT, which marks the new value as read."""
+    edited = []
+
+    def edit(path: str) -> None:
+        if not edited:
+            edited.append(path)
+            node.edit(sample__every="20")
+
+    with Node() as node:
+        node.run(300)
+        answers_to_put(node, edit)
+        node.edit(sample__every="30")
+        node.run(120)
+        assert node.told() == ["sample.every = 30: applied", "sample.every = 20: applied"]
+        began = node.state["samples"]
+        node.run(600)
+        assert 29 <= node.state["samples"] - began <= 31
+        assert len(node.told()) == 2 and len(node.boots) == 2
+        node.check()
+
+
+def test_a_parameter_that_cannot_be_marked_does_not_hold_up_the_others():
+    """TagoIO says 404 for one of them, for good; the others and the commands are done all the same."""
+    first: list[str] = []
+
+    def deny(path: str) -> tuple[int, bytes] | None:
+        if not first:
+            first.append(path)
+        return (404, b'{"status":false,"message":"Invalid Parameter ID"}') if path == first[0] else None
+
+    with Node() as node:
+        node.run(60)
+        answers_to_put(node, deny)
+        node.edit(humidity__minimum="5", bme280__every="120", command="identify")
+        node.run_until(lambda: len(node.unread()) == 1, 120)
+        assert node.said("command: identify") and "command" not in node.unread()
+        node.run(3600)
+        assert len(node.unread()) == 1 and len(node.told()) == 3 and len(node.boots) == 1
+        assert len(node.said("command: identify")) == 1
+        first[0] = ""
+        node.obeys(3600)
+        assert len(node.told()) == 3 and len(node.boots) == 1
+        node.check()
+
+
+def test_a_command_whose_mark_arrived_and_whose_answer_did_not_is_done_once():
+    cut = []
+
+    def lose(path: str) -> tuple[int, bytes] | None:
+        if cut:
+            return None
+        cut.append(path)
+        node.cloud.store.mark_parameter_read(node.cloud.device(node.token), path.split("/")[-1])
+        return 503, b'{"status":false,"message":"x"}'
+
+    with Node() as node:
+        node.run(60)
+        answers_to_put(node, lose)
+        node.edit(command="identify")
+        node.run(600)
+        assert cut and len(node.said("command: identify")) == 1
+        assert node.told() == ["command = identify: accepted"]
+        node.check()
+
+
+def test_a_certificate_that_cannot_vouch_for_a_server_is_no_root():
+    authority = trustme.CA()
+    leaf = authority.issue_cert("localhost").cert_chain_pems[0].bytes().decode()
+    with Node() as node:
+        node.run(60)
+        for text, outcome in (
+            (leaf, "root: refused: is not a CA's: give the root that the server's chain ends in"),
+            (authority.create_child_ca().cert_pem.bytes().decode(), " characters: applied"),
+            (authority.cert_pem.bytes().decode(), " characters: applied"),
+        ):
+            node.edit(root=text)
+            node.obeys()
+            assert node.told()[-1].endswith(outcome), node.told()
+        assert len(node.told()) == 3
+        node.check()
+
+
+def test_what_is_refused_is_shown_to_nobody():
+    """It may be a password that was pasted into the wrong line."""
+    secret = "correct-horse-7"
+    with Node() as node:
+        node.run(60)
+        keys = ("log.level", "tagoio.host", "sample.every", "led.on", "root", "command", "temperature.offset", "other")
+        node.edit(dict.fromkeys(keys, secret))
+        node.obeys()
+        assert sorted(text.split(":")[0] for text in node.told()) == sorted(keys)
+        node.run(120)
+        assert secret not in "".join(node.told()) and not node.said(secret)
+        node.check()
+
+
 FIVE = [
     {"driver": "bme280", "bus": "i2c0", "address": 0x76},
     {"driver": "bh1750", "bus": "i2c0"},
@@ -323,7 +470,9 @@ def test_commands():
         node.run(40)
         assert node.unread() in ({}, {"command": "flush"})
         node.obeys(30)
-        assert node.told()[:3] == ["command = flush: done", "command = reboot: done", "command = maintenance 30: done"]
+        # told before it is done: so that is not said
+        commands = ("flush", "reboot", "maintenance 30")
+        assert node.told()[:3] == [f"command = {command}: accepted" for command in commands]
         assert len(node.told()) == 10 and node.boots == [HARD_RESET]
         node.check()
         node.figure(f"{len(node.told())} commands, {len(node.boots)} reset")
@@ -459,21 +608,11 @@ def test_what_cannot_be_marked_is_done_once():
     """A server that knows no PUT: one start, one report, and a question now and then."""
     with Node({"remote": {"every": 3600}}) as node:
         faults = node.cloud.traffic.intercept
-
-        async def intercept(scope: Any, receive: Any, send: Any) -> bool:
-            if scope["method"] != "PUT":
-                return await faults(scope, receive, send)
-            body = b'{"status":false,"message":"Route Not Found"}'
-            head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-            await send({"type": "http.response.start", "status": 404, "headers": head})
-            await send({"type": "http.response.body", "body": body})
-            return True
-
-        node.cloud.traffic.intercept = intercept
+        answers_to_put(node, lambda path: (404, b'{"status":false,"message":"Route Not Found"}'))
         node.edit(sample__every="30", command="reboot")
         node.run(hours=3)
         assert node.boots == [HARD_RESET] and len(node.told()) == 2
-        assert 3 <= len(node.said("remote: PUT")) < 12
+        assert 6 <= len(node.said("remote: PUT")) < 24  # two each time, by which it knows that it is the server
         node.cloud.traffic.intercept = faults
         node.obeys(4200)
         node.run(60)
@@ -532,14 +671,15 @@ def test_hostile_answers_cost_nothing_but_a_line():
         node.cloud.traffic.intercept = intercept
         node.run(70 * len(answers) + 300)
         assert given == len(answers)
-        assert node.boots == [] and not node.said("failed:")
+        assert not node.said("failed:")
         assert node.state["queued"] <= 25
-        assert node.told() == []
+        # a true one, but for its length
+        assert node.told() == ["b: refused: is longer than 4096 bytes with its name"] and node.boots == [HARD_RESET]
         lines = node.said("remote:")
         assert len(lines) <= len(answers)
         # and then it obeys
         node.edit(sample__every="10")
         node.obeys()
-        assert node.told() == ["sample.every = 10: applied"]
+        assert node.told()[1:] == ["sample.every = 10: applied"]
         node.check()
-        node.figure(f"{len(answers)} answers, {len(lines)} lines, no start, nothing late")
+        node.figure(f"{len(answers)} answers, {len(lines)} lines, one refused, nothing late")

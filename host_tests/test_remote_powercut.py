@@ -40,6 +40,12 @@ BUGS = {
         "            _do(look, row[4], 0)\n"
         "    wanted = {}\n",
     ),
+    "commands are done before it is remembered that they were": (
+        "reports",
+        "    look.remember(seen)\n",
+        "    for text in todo:\n        _do(look, *parameters.command(text))\n    todo = []\n    look.remember(seen)\n",
+    ),
+    "what was dealt with is not remembered": ("reports", "    look.remember(seen)\n", ""),
     "told in the name of another look": ("reports", "% (tag, time, index)", "% (tag, look.node.now(), index)"),
     "in force at once": ("overlay", 'with open(folder + "/next", "w")', 'with open(folder + "/values", "w")'),
     "roots stay": ("overlay", 'name[-4:] == ".der"', 'name[-4:] == ".dxr"'),

@@ -1,8 +1,9 @@
 """One look at TagoIO's configuration parameters: loaded for it, and dropped.
 
-A change that is under way is brought a step further (agent.reports). When there is none, new parameters are fetched,
-one by one out of the answer as it comes in; what they are worth is decided at the next start, where there is memory for
-it (agent.overlay).
+A change that is under way is brought a step further (agent.reports). When there is none, all parameters are fetched,
+one by one out of the answer as it comes in, and the new ones kept: those that are not marked as read, and those that
+are, but changed: whoever edits one at TagoIO may leave its mark. What they are worth is decided at the next start,
+where there is memory for it (agent.overlay).
 """
 
 import json
@@ -83,17 +84,21 @@ class Rows(http1.Response):
 
 
 def _parameter(row, whole):
-    """(id, key, checksum of its value and what follows it, value, whether it was read) of a parameter; None when it is
-    none. value: None when it is long: no copy is made of such a one."""
+    """(id, key, checksum of key and value, value, whether it was read) of a parameter; None when it is none. value:
+    None when it is long: no copy is made of such a one."""
     head = bytes(row[:_HEAD])
     place = max(head.find(b'"value"'), 0)
     value = None
+    text = row
     if len(row) < _HEAD:
         found = verdicts.parse_envelope(head) or {}
         value = found.get("value")
         if not isinstance(value, str):
             return None
+        text = value.encode()
     else:
+        tail = bytes(row[-_TAIL:])
+        text = row[place : len(row) - _TAIL + len(tail.split(b',"sent"')[0])]
         # as TagoIO writes it, what is short comes first
         found = verdicts.parse_envelope(head[:place].rstrip(b",") + b"}") or {}
         if "key" not in found:
@@ -102,7 +107,7 @@ def _parameter(row, whole):
                 return None
         elif head[place : place + 9] != b'"value":"':
             return None
-        elif whole and b'"sent":true' in bytes(row[-_TAIL:]):
+        elif whole and b'"sent":true' in tail:
             found["sent"] = True
     identity, key = found.get("id"), found.get("key")
     if not isinstance(identity, str) or not identity or not isinstance(key, str):
@@ -110,7 +115,7 @@ def _parameter(row, whole):
     for c in identity:
         if not ("0" <= c <= "9" or "a" <= c.lower() <= "z" or c in "-_"):
             return None  # it is to be part of a path
-    return identity, key, crc32(row[place:]) & 0x3FFFFFFF, value, found.get("sent") is True
+    return identity, key, crc32(text, crc32(key.encode())) & 0x3FFFFFFF, value, found.get("sent") is True
 
 
 class Look:
@@ -132,15 +137,33 @@ class Look:
         return verdict
 
     async def fetch(self, path, take) -> bool:
-        """GET parameters. take(parameter, row, whole) is given those that were not read yet, as _parameter makes them,
-        and what Rows gives of them. False: what came does not count."""
+        """GET parameters. take(parameter, row, whole) is given each, as _parameter makes them, and what Rows gives of
+        it. False: what came does not count."""
 
         def take_row(row, whole):
             found = _parameter(row, whole)
-            if found and not found[4]:
+            if found:
                 take(found, row, whole)
 
         return await self.ask("GET", path, None, None, Rows(self.uplink.buffer, take_row)) in _GOOD
+
+    def seen(self) -> dict:
+        """{checksum of its id: checksum} of the parameters that were dealt with, or were read before."""
+        try:
+            return dict(parameters.rows(self._folder + "/seen"))
+        except OSError:
+            return {}
+
+    def remember(self, seen: dict) -> None:
+        """Keep what `seen` gives from now on. Raises OSError."""
+        if seen == self.seen():
+            return
+        folder = self._folder
+        parameters.folder(folder)
+        with open(folder + "/new", "wb") as file:
+            for row in seen.items():
+                parameters.write(file, list(row))
+        os.rename(folder + "/new", folder + "/seen")
 
     async def go(self) -> bool:
         """Do what is next. False: it did not work, and is to be tried again before long. Raises OSError."""
@@ -176,20 +199,25 @@ class Look:
     async def _fetch_new(self):
         folder = self._folder
         path = folder + "/new"
-        filtered = not self.remote.first
         file = None
         commands = []
         count = 0
         # the groups of its reports are made of it
         self.remote.last = now = max(self.node.clock.now() // 1000, self.remote.last + 1)
         header = [now, self.node.spool.tag, 0, "", ""]
+        before = self.seen()
+        seen = {}
 
         def take(found, row, whole):
             nonlocal file, count
-            # what sent_status means has been read both ways: the first question is without it
-            if count == _MOST or not (whole or filtered):
+            if count == _MOST or len(seen) == _MOST:
                 return
-            identity, key, checksum, value, _ = found
+            identity, key, checksum, value, read = found
+            place = parameters.checksum(identity)
+            seen[place] = before.get(place, checksum if read else None)
+            # of one that is cut short nobody knows whether it was read
+            if seen[place] == checksum and (read or not whole):
+                return
             if file is None:
                 parameters.folder(folder)
                 file = open(path, "wb")
@@ -205,12 +233,12 @@ class Look:
                     parameters.command(value)
                 except ValueError as error:
                     reason = str(error)
-                commands.append([identity, key, checksum, reason, value.strip()[:60]])
+                commands.append([identity, key, checksum, reason, "" if reason else value.strip()])
             parameters.write(file, row)
 
         good = False
         try:
-            good = await self.fetch(_PATH + ("?sent_status=false" if filtered else ""), take)
+            good = await self.fetch(_PATH, take)
         finally:
             if file:
                 file.close()
@@ -218,8 +246,8 @@ class Look:
                 parameters.remove(path)
         if not good:
             return True
-        self.remote.first = False
         if not count:
+            self.remember(seen)
             return True
         if count > len(commands):
             os.rename(path, folder + "/rows")

@@ -15,10 +15,10 @@ from agent import forget, parameters, settings
 _STARTS = const(5)  # without a delivered POST
 _WAKES = const(300)  # likewise, of a node that starts anew whenever it wakes
 _ROOTS = const(2)
-_SHOWN = const(60)  # characters of a value in a report
 _NUMBERS = ("offset", "scale", "minimum", "maximum")
 _LIMITS = ("above", "below", "hysteresis")
-_UNKNOWN = "there is no such setting"
+_BASIC_CONSTRAINTS = b"\x06\x03\x55\x1d\x13"  # RFC 5280 section 4.2.1.9, in DER
+_TRUE = b"\x01\x01\xff"
 
 
 def _number(text):
@@ -128,7 +128,7 @@ def put(config: dict, key: str, text: str) -> None:
                 known = True
                 _of_channel(row, field, text)
     if not known:
-        raise ValueError(_UNKNOWN)
+        raise ValueError("there is no such setting")
 
 
 def _root(text, folder):
@@ -142,6 +142,10 @@ def _root(text, folder):
         connecting.verifying_context(lambda: (der,))
     except (ValueError, OSError, TypeError):
         raise ValueError("is no certificate: give one, as PEM or in base64") from None
+    # behind the name, it may be said first that this is critical; then whether it is a CA
+    place = der.find(_BASIC_CONSTRAINTS) + len(_BASIC_CONSTRAINTS)
+    if der[place : place + 10].rfind(_TRUE) < 4:
+        raise ValueError("is not a CA's: give the root that the server's chain ends in")
     name = "%08x.der" % (crc32(der) & 0xFFFFFFFF)
     with open(folder + "/" + name, "wb") as file:
         file.write(der)
@@ -182,7 +186,7 @@ def _judge(config, values, roots, folder):
                         parameters.write(file, row)
                     continue
                 key, text = row["key"], row["value"]
-                shown = text.strip()[:_SHOWN]
+                shown = text.strip()
                 reason = ""
                 try:
                     if "wrong" in row:
@@ -202,8 +206,7 @@ def _judge(config, values, roots, folder):
                         accepted = True
                 except ValueError as error:
                     reason = str(error)
-                    if reason == _UNKNOWN:
-                        shown = ""  # who knows what it is
+                    shown = ""  # who knows what it is
                 parameters.write(file, [row["id"], key, checksum, reason, shown])
     return accepted, roots
 

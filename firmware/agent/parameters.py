@@ -9,11 +9,12 @@ and whenever the power goes the node is before it or after it:
     told        reported to TagoIO: what is left is to mark it as read, and to do its commands
 
 There is one of them at most, but for `new`. Beside it: `values`, the settings in force over those of the deployment,
-and `next`, those on trial, both sealed as settings files are; <checksum>.der, roots that they name.
+and `next`, those on trial, both sealed as settings files are; <checksum>.der, roots that they name; `seen`, what was
+dealt with, or read before: [checksum of a parameter's id, of its key and value] in each line.
 
 The first line of the list is [Unix time of the fetch, the queue's tag, 0, "", ""]. In `rows`, two lines follow for each
-parameter: [checksum of its value], and it as TagoIO gave it. In the others, one: [id, key, checksum of its value, why
-it is refused or "", what is shown of its value]; with the id "" it says in its fourth place why all of it was undone.
+parameter: [checksum of key and value], and it as TagoIO gave it. In the others, one: [id, key, that checksum, why it
+is refused or "", what is shown of its value]; with the id "" it says in its fourth place why all of it was undone.
 """
 
 import json
@@ -24,7 +25,7 @@ FOLDER = "/remote"
 
 
 def checksum(text: str) -> int:
-    """Of a parameter's id or value; small, so that it costs no heap of its own."""
+    """Of a parameter's id; small, so that it costs no heap of its own."""
     return crc32(text.encode()) & 0x3FFFFFFF
 
 

@@ -23,7 +23,6 @@ class Remote:
 
     def __init__(self, node, every_ms: int, sends_ms: int, stage: str):
         self.maintenance = self.identified = 0
-        self.first = True  # nothing has been fetched since the start
         self.trial = stage[:6] == "trial."  # whether a change is
         self._node = node
         self._every_ms = every_ms

@@ -29,7 +29,7 @@ def _records(look, path):
             if reason:
                 text += ": refused: " + reason
             elif key == "command":
-                text += ": done"
+                text += ": accepted"
             elif why:
                 text += ": taken back: " + why
             else:
@@ -62,7 +62,7 @@ async def report(look, path: str, on_trial: bool) -> bool:
 
 
 async def mark(look, path: str, rows_path: str) -> bool:
-    """Mark all of them as read but those that were edited meanwhile, then do the commands. False: not yet."""
+    """Mark all of them as read but those that were edited meanwhile, then do the commands. False: some are left."""
     parameters = look.parameters
     wanted = {}
     for identity, _, checksum, _, _ in parameters.rows(path):
@@ -71,30 +71,44 @@ async def mark(look, path: str, rows_path: str) -> bool:
         elif identity:
             wanted[parameters.checksum(identity)] = checksum
 
+    read = {}
+
     def take(found, row, whole):
         place = parameters.checksum(found[0])
         if wanted.get(place) == found[2]:
-            wanted[place] = True
+            read[place] = found[4]
 
     if not await look.fetch(rows_path, take):
         return False
+    seen = look.seen()
     todo = []
-    well = True
+    failed = 0
     for commands in (False, True):
-        for identity, key, _, reason, shown in parameters.rows(path):
-            if (key == "command") != commands or not well or not isinstance(identity, str):
+        for identity, key, checksum, reason, shown in parameters.rows(path):
+            if (key == "command") != commands or not isinstance(identity, str) or not identity:
                 continue
-            if wanted.get(parameters.checksum(identity)) is True:
-                verdict = await look.ask("PUT", rows_path + "/" + identity, (_READ,), len(_READ))
-                # one that is gone meanwhile is not in the next answer
-                well = verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
-                if commands and well and not reason:
-                    todo.append(shown)
-    if well:
+            place = parameters.checksum(identity)
+            marked = read.get(place)
+            if marked is False:
+                # one may be gone meanwhile, and is not in the next answer; with a second it is the server
+                if failed < 2:
+                    verdict = await look.ask("PUT", rows_path + "/" + identity, (_READ,), len(_READ))
+                    marked = verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
+                if not marked:
+                    failed += 1 if verdict in (verdicts.MISCONFIGURED, verdicts.REJECTED) else 2
+                    continue
+                seen.pop(place, None)
+            # one whose mark arrived, though the answer did not, is not done yet
+            if marked and commands and not reason and seen.get(place) != checksum:
+                todo.append(shown)
+            # an edit that the mark came after is found by it
+            seen[place] = checksum
+    look.remember(seen)
+    if not failed:
         parameters.remove(path)
     for text in todo:
         _do(look, *parameters.command(text))
-    return well
+    return not failed
 
 
 def _do(look, word, number):

@@ -97,13 +97,13 @@ class Cloud:
         self.wrong = []
         self.now = 1767268800000
 
-    def edit(self, parameters):
+    def edit(self, parameters, sent=False):
         for key in sorted(parameters):
             found = [row for row in self.rows if row["key"] == key]
             if not found:
                 found = [{"id": "id%d" % len(self.rows), "key": key}]
                 self.rows += found
-            found[0].update(value=parameters[key], sent=False)
+            found[0].update(value=parameters[key], sent=sent)
 
     def unread(self):
         return [row["key"] for row in self.rows if not row["sent"]]
@@ -121,12 +121,11 @@ class Cloud:
                 if path.endswith("/" + row["id"]):
                     row["sent"] = True
             return "Params Successfully Updated"
-        wanted = [row for row in self.rows if "sent_status" not in path or not row["sent"]]
         # in the order of TagoIO's documentation, which MicroPython's dicts do not keep
         return [
             '{"id":%s,"key":%s,"value":%s,"sent":%s}'
             % tuple([json.dumps(row[name]) for name in ("id", "key", "value", "sent")])
-            for row in wanted
+            for row in self.rows
         ]
 
 
@@ -142,7 +141,7 @@ class Node:
         self.status = {"verdict": "", "error": "" if delivers else "unavailable: x"}
         self.ms = 0
         self.maintenance = self.identified = self.watches = self.last = 0
-        self.first = self.trial = True
+        self.trial = True
 
     def now(self):
         return self.cloud.now + self.ms
@@ -187,21 +186,23 @@ class Node:
 
 class Story:
     """before: parameters that were taken earlier; edits: what is edited; delivers: whether anything is delivered with
-    it; old, new: (sample.every, offset of the temperature) before and after; outcome: how each report ends."""
+    it; old, new: (sample.every, offset of the temperature) before and after; outcome: how each report ends; sent:
+    whether what is edited stays marked as read."""
 
-    def __init__(self, before, edits, delivers, old, new, outcome):
+    def __init__(self, before, edits, delivers, old, new, outcome, sent=False):
         self.before = before
         self.edits = edits
         self.delivers = delivers
         self.old = old
         self.new = new
         self.outcome = outcome
+        self.sent = sent
 
 
 def stories(root):
     mixed = {"sample.every": "10", "temperature.offset": "0.5", "root": root, "nonsense": "1", "command": "flush"}
     ended = {"sample.every": "applied", "temperature.offset": "applied", "root": "applied", "nonsense": "setting"}
-    ended["command"] = "done"
+    ended["command"] = "accepted"
     undone = {key: text if text != "applied" else "x)" for key, text in ended.items()}
     old = (60000, 0)
     return {
@@ -220,7 +221,11 @@ def stories(root):
             {"sample.every": "x)", "root": "x)"},
         ),
         "refused": Story({}, {"sample.every": "0"}, True, old, old, {"sample.every": "seconds"}),
-        "commands": Story({}, {"command": "flush"}, True, old, old, {"command": "done"}),
+        "commands": Story({}, {"command": "flush"}, True, old, old, {"command": "accepted"}),
+        "marked as read": Story(
+            {key: "identify" if key == "command" else "3" for key in mixed}, mixed, True, (3000, 3), (10000, 0.5),
+            ended, sent=True,
+        ),
     }  # fmt: skip
 
 
@@ -279,7 +284,7 @@ def play(flash, story, cuts):
     cloud.edit(story.before)
     for row in cloud.rows:
         row["sent"] = True
-    cloud.edit(story.edits)
+    cloud.edit(story.edits, story.sent)
     lives = 0
     while lives < LIVES:
         flash.left, flash.torn = cuts[lives] if lives < len(cuts) else (0, 1)
@@ -307,7 +312,7 @@ def play(flash, story, cuts):
     overlay.apply(settings, Node(cloud, True), FOLDER)
     if in_force(settings) != story.new:
         wrong.append("in the end %s" % (in_force(settings),))
-    names = [name for name in os.listdir(FOLDER) if name not in ("values", "next", "new")]
+    names = [name for name in os.listdir(FOLDER) if name not in ("values", "next", "new", "seen")]
     roots = (story.edits if story.delivers else story.before).get("root")
     if [name[-4:] for name in names] != [".der"] * bool(roots):
         wrong.append("left: %s" % names)

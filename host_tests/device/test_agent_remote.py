@@ -87,6 +87,18 @@ def test_a_long_parameter_is_read_without_a_copy_of_it():
     assert changes._parameter(memoryview(row), False)[:2] == ("1a", "root")
 
 
+def test_what_a_parameter_is_known_by_are_key_and_value():
+    """Not its mark: whether it was edited is seen by it."""
+    for value in ("x", "x" * 340, "x" * 600, "x" * 3000):
+        row = '{"id":"1a","key":"root","value":"%s","sent":%s}'
+        known = changes._parameter(memoryview((row % (value, "false")).encode()), True)[2]
+        assert changes._parameter(memoryview((row % (value, "true")).encode()), True)[2] == known
+        assert changes._parameter(memoryview((row % (value + "x", "true")).encode()), True)[2] != known
+        assert changes._parameter(memoryview((row % (value[1:] + "y", "true")).encode()), True)[2] != known
+        renamed = (row % (value, "true")).replace("root", "rood").encode()
+        assert changes._parameter(memoryview(renamed), True)[2] != known
+
+
 NO_PARAMETERS = [
     b"",
     b"{}",
