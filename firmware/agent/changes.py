@@ -86,19 +86,19 @@ class Rows(http1.Response):
 def _parameter(row, whole):
     """(id, key, checksum of key and value, value, whether it was read) of a parameter; None when it is none. value:
     None when it is long: no copy is made of such a one."""
-    head = bytes(row[:_HEAD])
-    place = max(head.find(b'"value"'), 0)
+    tail = bytes(row[-_TAIL:])
+    end = len(row) - len(tail.partition(b',"sent"')[2])
     value = None
-    text = row
-    if len(row) < _HEAD:
-        found = verdicts.parse_envelope(head) or {}
+    if end < _HEAD:
+        found = verdicts.parse_envelope(bytes(row)) or {}
         value = found.get("value")
         if not isinstance(value, str):
             return None
         text = value.encode()
     else:
-        tail = bytes(row[-_TAIL:])
-        text = row[place : len(row) - _TAIL + len(tail.split(b',"sent"')[0])]
+        head = bytes(row[:_HEAD])
+        place = max(head.find(b'"value"'), 0)
+        text = row[place:end]
         # as TagoIO writes it, what is short comes first
         found = verdicts.parse_envelope(head[:place].rstrip(b",") + b"}") or {}
         if "key" not in found:
