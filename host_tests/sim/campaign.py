@@ -9,7 +9,6 @@ status 0 only without violations.
 """
 
 import argparse
-import gc
 import hashlib
 import json
 import os
@@ -62,15 +61,7 @@ def live(spec: Spec, overlay: Overlay = (), say: Any = None) -> dict[str, Any]:
 
 
 def _live_seed(seed: int) -> dict[str, Any]:
-    row = live(spec_of(seed))
-    gc.collect()
-    return row
-
-
-def _begin_worker() -> None:
-    # a life makes much that is gone at once and little that is in circles: looking for those took a tenth of its time
-    gc.freeze()
-    gc.set_threshold(100000, 20, 100)
+    return live(spec_of(seed))
 
 
 def seeds(first: int, years: float) -> Iterator[int]:
@@ -109,7 +100,7 @@ def campaign(first: int, years: float, workers: int) -> int:
     if len(todo) < len(wanted):
         print(f"{len(wanted) - len(todo)} of {len(wanted)} lives are in {path.name} already")
     began = told = time.monotonic()
-    with get_context("fork").Pool(workers, _begin_worker, maxtasksperchild=50) as pool, path.open("a") as file:
+    with get_context("fork").Pool(workers, maxtasksperchild=50) as pool, path.open("a") as file:
         for row in pool.imap_unordered(_live_seed, todo):
             done[row["seed"]] = row
             file.write(json.dumps(row) + "\n")
