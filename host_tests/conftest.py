@@ -1,5 +1,6 @@
 """Gives pytest the device tests: see harness/collector.py and README.md here."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,10 @@ if "micropython" not in sys.modules:
 
     # const() is all that device code without I/O needs to run in pytest's own process
     sys.modules["micropython"] = mp_micropython
+
+# a shell that starts the suite in the background has it ignore Ctrl-C, and so would every command that is tested
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # no output may hold a token or a password
 pytest_plugins = ("harness.secrets",)
