@@ -1,5 +1,5 @@
-"""Passes over what goes on and on: the supervisor's looks, every second, and the link's, every two; fifty looks a second
-while Wi-Fi is joined; the ten pieces a minute in which a Pico W sleeps.
+"""Passes over what goes on and on: the supervisor's looks, every second, and the link's, every two; fifty looks a
+second while Wi-Fi is joined; the ten pieces a minute in which a Pico W sleeps.
 
 Only where a look could not have come out differently: no other task and nothing in the world is due, no promise lapses,
 one network is joined and stays so. What the looks would have left behind (their number, the watchdog fed, the link's
@@ -16,7 +16,6 @@ KNOWS = ("agent.supervisor", "agent.link", "agent.joining", "boards._rp2")
 _LOOK_MS = 1000
 _HOLD_MS = 2000
 _LEAST_MS = 3000
-_QUIET_MS = 45000  # between two looks whether there is a state line to print, which nobody reads here
 
 
 class Idle:
@@ -30,13 +29,11 @@ class Idle:
         if name == "boards._rp2":
             sleep, piece = module.sleep, module._PIECE_MS
             module.sleep = lambda ms, feed: sleep(self._asleep(ms, piece, feed), feed)
-        elif name == "agent.app":
-            module._QUIET_MS = _QUIET_MS
         elif name == "agent.joining":
             self._look_ms = module._LOOK_MS
 
     def _asleep(self, ms: int, piece: int, feed: Any) -> int:
-        """A Pico W goes to sleep for so many ms: how many are left when the pieces in which nothing happens are over."""
+        """A Pico W goes to sleep for so many ms: how many are left after the pieces in which nothing happens."""
         world = self._world
         time = world.time
         first = time._events[0][0] if time._events else NEVER
@@ -51,7 +48,7 @@ class Idle:
         return ms
 
     def _joining(self, until: int) -> None:
-        """The link has looked whether Wi-Fi is joined, which it cannot be before `until`, and will wait for the next look."""
+        """The link has looked whether Wi-Fi is joined, which it cannot be before `until`, and will wait and look again."""
         loop = self._world.loop
         if loop.inject is not None:
             return

@@ -41,9 +41,9 @@ class Spec:
 
 
 def spec_of(seed: int) -> Spec:
-    """The same for ever: one node in twenty samples every minute, one in sixty every ten minutes, the others hourly."""
+    """The same for ever: one node in thirty samples every minute, one in sixty every ten minutes, the others hourly."""
     draw = Random(f"spec {seed}")
-    sample = draw.choices((60, 600, 3600), (3, 1, 56))[0]
+    sample = draw.choices((60, 600, 3600), (2, 1, 57))[0]
     days = draw.choices([days for days, _ in _LIVES], [weight for _, weight in _LIVES])[0]
     if sample == 60:
         days = min(days, 30)
@@ -56,9 +56,9 @@ def spec_of(seed: int) -> Spec:
         commit_samples=draw.choice((1, 1, 1, 1, 1, 6)),
         policy=draw.choice(("drop_oldest", "drop_oldest", "drop_newest")),
         ppm=draw.uniform(-45, 45),
-        littlefs=draw.random() < 0.1,
+        littlefs=draw.random() < 0.06,
         hostile=draw.random() < 0.15,
-        sleeps=sample >= 600 and draw.random() < 0.96,
+        sleeps=sample >= 600 and draw.random() < 0.98,
         sleep_ppm=draw.uniform(-4000, 4000),
         health=draw.choice((0, 3600, 3600, 21600)),
         networks=draw.choice((1, 1, 1, 1, 1, 2)),

@@ -29,6 +29,7 @@ TIME_SERVERS = ("pool.ntp.org", "time.cloudflare.com")
 ROOTS = (b"root of today", b"root of tomorrow")
 FLASH_BYTES = 800 * 1024
 _LINES = 400
+_QUIET_MS = 45000  # between two looks whether there is a state line to print, which nobody reads here
 _FOR_EVER_MS = 1 << 40
 _START_MS = 800  # from reset to the first line of the program
 
@@ -160,6 +161,8 @@ class World:
 
     def _loaded(self, name: str, module: Any) -> None:
         self.watch.loaded(name, module)
+        if name == "agent.app":
+            module._QUIET_MS = _QUIET_MS
         if self._idle is not None:
             self._idle.loaded(name, module)
 
