@@ -48,7 +48,7 @@ class Idle:
         return ms
 
     def _joining(self, until: int) -> None:
-        """The link has looked whether Wi-Fi is joined, which it cannot be before `until`, and will wait and look again."""
+        """The link has looked whether Wi-Fi is joined, which it cannot be before `until`, and looks again."""
         loop = self._world.loop
         if loop.inject is not None:
             return
