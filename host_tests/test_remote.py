@@ -21,10 +21,10 @@ WDT_RESET, HARD_RESET = 3, 2
 MINUTE = {"remote": {"every": 60}}
 
 
-def large_root() -> str:
-    """A root certificate whose PEM has more than 3 KB."""
+def self_signed(size: int = 0, constraints: x509.BasicConstraints | None = None, critical: bool = True) -> str:
+    """A certificate with an extension of so many bytes, as PEM; a CA's, unless `constraints` say something else."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Large root")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Root")])
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
@@ -34,8 +34,8 @@ def large_root() -> str:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(True, None), critical=True)
-        .add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), bytes(2000)), False)
+        .add_extension(constraints or x509.BasicConstraints(True, None), critical)
+        .add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), bytes(size)), False)
         .sign(key, hashes.SHA256())
     )
     return made.public_bytes(Encoding.PEM).decode()
@@ -171,7 +171,7 @@ def test_what_will_not_do_is_refused_with_the_reason_and_the_rest_applied():
 
 def test_sixty_at_once_a_large_root_among_them():
     """As many as a device has; the answer is four times as large as the buffer that answers are kept in."""
-    root = large_root()
+    root = self_signed(2000)
     assert len(root) > 3000
     with Node(heap_kib=192) as node:
         node.run(60)
@@ -309,6 +309,17 @@ def test_what_is_edited_is_seen_though_its_mark_says_read():
         node.check()
 
 
+def test_what_is_edited_back_while_it_is_on_trial_is_seen():
+    with Node() as node:
+        node.edit(sample__every="20")
+        node.obeys()
+        node.edit_and_leave_the_mark(sample__every="30")
+        node.boots.before = lambda: node.edit_and_leave_the_mark(sample__every="20")
+        node.run(180)
+        assert node.told() == [f"sample.every = {seconds}: applied" for seconds in (20, 30, 20)]
+        node.check()
+
+
 def answers_to_put(node: Node, before: Callable[[str], tuple[int, bytes] | None]) -> None:
     """Let `before`(path) be called with each PUT, and answer it if it gives a status and a body."""
     faults = node.cloud.traffic.intercept
@@ -397,15 +408,34 @@ def test_a_certificate_that_cannot_vouch_for_a_server_is_no_root():
     leaf = authority.issue_cert("localhost").cert_chain_pems[0].bytes().decode()
     with Node() as node:
         node.run(60)
-        for text, outcome in (
-            (leaf, "root: refused: is not a CA's: give the root that the server's chain ends in"),
-            (authority.create_child_ca().cert_pem.bytes().decode(), " characters: applied"),
-            (authority.cert_pem.bytes().decode(), " characters: applied"),
+        for text, well in (
+            (leaf, False),
+            (self_signed(0, x509.BasicConstraints(False, None), True), False),
+            (self_signed(0, x509.BasicConstraints(False, None), False), False),
+            (self_signed(0, x509.BasicConstraints(True, None), False), True),
+            (self_signed(0, x509.BasicConstraints(True, 5), True), True),
+            (authority.create_child_ca().cert_pem.bytes().decode(), True),
         ):
             node.edit(root=text)
             node.obeys()
+            outcome = ": applied" if well else "refused: is not a CA's: give the root that the server's chain ends in"
             assert node.told()[-1].endswith(outcome), node.told()
-        assert len(node.told()) == 3
+        assert len(node.told()) == 6
+        node.check()
+
+
+def test_one_that_is_too_long_is_refused_once():
+    """Whether it is marked as read stands at its end, which the node does not see."""
+    with Node() as node:
+        node.run(60)
+        node.edit(root="QUJD" * 1500)
+        node.obeys()
+        node.run(3600)
+        assert node.told() == ["root: refused: is longer than 4096 bytes with its name"] and len(node.boots) == 1
+        node.edit(root="QUJE" * 1500)
+        node.obeys()
+        node.run(600)
+        assert len(node.told()) == 2 and len(node.boots) == 2
         node.check()
 
 
@@ -418,6 +448,9 @@ def test_what_is_refused_is_shown_to_nobody():
         node.edit(dict.fromkeys(keys, secret))
         node.obeys()
         assert sorted(text.split(":")[0] for text in node.told()) == sorted(keys)
+        node.edit(command=secret + "8")
+        node.obeys()
+        assert len(node.told()) == len(keys) + 1
         node.run(120)
         assert secret not in "".join(node.told()) and not node.said(secret)
         node.check()
@@ -462,9 +495,10 @@ def test_commands():
         # somebody works on it: it obeys sooner
         node.edit(command="maintenance 30")
         node.obeys(70)
-        for command in ("flush", "identify") * 3:
+        for command in ("flush", "identify", "identify") * 2:
             node.edit(command=command)
             node.obeys(17)
+        assert len(node.said("command: identify")) == 4
         node.run(1800)
         node.edit(command="flush")
         node.run(40)

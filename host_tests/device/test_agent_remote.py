@@ -5,7 +5,7 @@ import json
 from agentworld import Console, Pulse, World
 
 import pytest
-from agent import changes, overlay, parameters, remote, settings
+from agent import changes, overlay, parameters, remote, settings, trial
 from agent.log import Log
 from tagoio import verdicts
 
@@ -308,6 +308,63 @@ def test_damaged_files_are_no_reason_not_to_start(tmp):
             assert values == config(), (name, content)
             for each in ("values", "next", "rows", "trial.3", "trial.4", "done", "told", "undone", "x.der", "new"):
                 parameters.remove(folder + "/" + each)
+
+
+def test_a_wake_is_no_start_that_counts(tmp):
+    """Of a node that starts anew whenever it wakes."""
+    log = Log("info", Console())
+    folder = tmp + "/remote"
+    parameters.folder(folder)
+    with open(folder + "/trial.1", "wb") as file:
+        parameters.write(file, [1, "tag", 0, "", ""])
+    with open(folder + "/next", "w") as file:
+        file.write(settings.seal({"format": 1, "values": {"sample.every": "10"}, "roots": []}))
+    for cause, stage in [("deep sleep", "trial.1")] * 20 + [("reset", "trial.2"), ("deep sleep", "trial.2")]:
+        values = config()
+        overlay.apply(values, log, folder, cause)
+        assert values["sample.every"] == 10000 and values["remote.stage"] == stage == parameters.stage(folder)
+
+
+async def test_a_trial_lasts_a_day_whether_the_time_is_known_or_not(tmp):
+    """The count of milliseconds goes on in sleep, where each wake looks anew."""
+    for mono, outcome in ((86399999, "trial.1"), (86400000, "undone")):
+        folder = tmp + "/remote%d" % mono
+        parameters.folder(folder)
+        with open(folder + "/trial.1", "wb") as file:
+            parameters.write(file, [1, "tag", 0, "", ""])
+        node = Node()
+        node.spool = node.clock = node.link = node.log = node.session = node.up = node
+        node.mono, node.now = lambda mono=mono: mono, lambda: None
+        node.is_set = node.busy = lambda: False
+        node.status = {"verdict": "", "error": "no time"}
+        node.warning = node.restart = lambda *what: None
+        node.trial = True
+        node.watches = 0
+
+        def enough(ms, node=node):
+            node.trial = False
+
+        await trial.watch(Pulse(None, enough), node, node, folder)
+        assert parameters.stage(folder) == outcome
+
+
+def test_what_was_dealt_with_is_written_when_it_changes(tmp):
+    node = Node()
+    look = changes.Look(None, node, node, None, tmp)
+    assert look.seen() == {}
+    look.remember({})
+    assert not parameters.there(tmp + "/seen")
+    seen = {parameters.checksum(str(number)): number for number in range(60)}
+    look.remember(seen)
+    assert look.seen() == seen and not parameters.there(tmp + "/new")
+    with open(tmp + "/seen", "ab") as file:
+        file.write(b"damaged")
+    look.remember(dict(seen))
+    with open(tmp + "/seen", "rb") as file:
+        assert file.read().endswith(b"damaged")
+    seen[1] = 2
+    look.remember(seen)
+    assert changes.Look(None, node, node, None, tmp).seen() == seen
 
 
 # ---- when
