@@ -93,8 +93,10 @@ class VirtualNode:
     hardware, clock, names, relay, ntp, cloud: what it is made of; state: its last state line; states: all of them, with
     "at"; lines: what it has said, and when; boots: causes of its starts after the first; truth: when it has measured
     an analog input, Unix time, once a sample. The watchdog must have been fed in
-    time, a Pico's at that, unless `may_be_bitten` is set.
+    time, a Pico's at that, unless `may_be_bitten` is set. RELAY: what carries its connections.
     """
+
+    RELAY = CountingRelay
 
     def __init__(
         self,
@@ -136,7 +138,7 @@ class VirtualNode:
             self.ntp = NtpServer(clock=self._time_of_ntp)
             stack.callback(self.ntp.stop)
             self.names = stack.enter_context(NameServer({HOST: "127.0.0.1"}))
-            self.relay = stack.enter_context(CountingRelay(("127.0.0.1", 0), ("127.0.0.1", self.cloud.port)))
+            self.relay = stack.enter_context(self.RELAY(("127.0.0.1", 0), ("127.0.0.1", self.cloud.port)))
             self.board = self._make()
             self.hardware = self.board.hardware
             stack.callback(self.board.power_cut)
