@@ -151,7 +151,7 @@ def join(node, config: dict, notes, link, resolver, session, buffer) -> None:
 def assemble() -> Node:
     """The node that this board's settings describe, ready to run. Raises ValueError or ImportError, saying what for."""
     journal = Log()
-    config = settings.load(journal)
+    config = settings.load(journal, settings.FILES, load_board)
     journal.set_level(config["log.level"])
     journal.keep(config["log.keep"])
     board = load_board(config["board"])

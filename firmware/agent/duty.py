@@ -301,7 +301,7 @@ class DutyNode(Node):
         """Let go of the network."""
         if self.remote:
             self._looked = self.remote._due
-        for name in ("uplink", "clock", "link"):
+        for name in ("uplink", "clock", "link", "trial"):
             self.house.stop(name)
         self.session.close()
         self.link.up.clear()
@@ -338,6 +338,8 @@ class DutyNode(Node):
         rounds = link.rounds
         try:
             house.start("link", link.run)
+            if self.remote and self.remote.trial:
+                house.start("trial", self.remote.watch)
             if asks:
                 self._asked = began
                 house.start("clock", self._keep_time)
@@ -372,7 +374,10 @@ class DutyNode(Node):
         else:
             self._failed += 1
             self._soon = self._soon or self._urgent
-            wait = pause(self._failed, self._sample_ms if self._soon else self._every_ms)
+            every_ms = self._sample_ms if self._soon else self._every_ms
+            if self.remote and self.remote.trial:
+                every_ms = min(every_ms, _SELDOM_MS)  # what is tried is not tried for a week
+            wait = pause(self._failed, every_ms)
             self._next = mono + wait
             text = "sleeps again with %d samples to send; next try in %d s"
             self.log.warning("duty", text % (self.spool.samples_queued, wait // 1000))

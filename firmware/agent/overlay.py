@@ -13,7 +13,6 @@ from micropython import const
 from agent import forget, parameters, settings
 
 _STARTS = const(5)  # without a delivered POST
-_WAKES = const(300)  # likewise, of a node that starts anew whenever it wakes
 _ROOTS = const(2)
 _NUMBERS = ("offset", "scale", "minimum", "maximum")
 _LIMITS = ("above", "below", "hysteresis")
@@ -211,9 +210,10 @@ def _judge(config, values, roots, folder):
     return accepted, roots
 
 
-def apply(config: dict, log, folder: str = parameters.FOLDER) -> None:
-    """Change `config`, as settings.load has it, as remote settings ask for. config["remote.stage"] says how far a
-    change has come, as agent.parameters has it. Raises OSError of a flash that cannot be written."""
+def apply(config: dict, log, folder: str = parameters.FOLDER, cause: str = "") -> None:
+    """Change `config`, as settings.load has it, as remote settings ask for. cause: why the board started.
+    config["remote.stage"] says how far a change has come, as agent.parameters has it. Raises OSError of a flash that
+    cannot be written."""
     stage = parameters.stage(folder)
     values, roots = _read(folder + "/values")
     kept = list(roots)
@@ -233,13 +233,14 @@ def apply(config: dict, log, folder: str = parameters.FOLDER) -> None:
     else:
         if stage[:6] == "trial.":
             starts = int(stage[6:])
-            if starts >= (_WAKES if config["duty.on"] else _STARTS):
+            if starts >= _STARTS:
                 parameters.undo(stage, "%d starts without a delivered upload" % starts, folder)
                 stage = "undone"
             elif parameters.there(folder + "/next"):
                 values, roots = _read(folder + "/next")
-                os.rename(folder + "/" + stage, folder + "/trial.%d" % (starts + 1))
-                stage = "trial.%d" % (starts + 1)
+                if cause != "deep sleep":  # after which a day counts, not a start: agent.trial
+                    os.rename(folder + "/" + stage, folder + "/trial.%d" % (starts + 1))
+                    stage = "trial.%d" % (starts + 1)
             else:
                 # confirmed: the power went before it was said
                 os.rename(folder + "/" + stage, folder + "/told")

@@ -135,7 +135,7 @@ def unseal(text: str) -> dict:
     return values
 
 
-def _apply_remote(values, log):
+def _apply_remote(values, log, board):
     try:
         os.stat("/remote")  # where agent.parameters keeps what was changed
     except OSError:
@@ -143,7 +143,8 @@ def _apply_remote(values, log):
     from agent import overlay
 
     try:
-        overlay.apply(values, log)
+        cause = board(values["board"]).reset_cause() if board else ""
+        overlay.apply(values, log, cause=cause)
     except Exception as error:  # noqa: BLE001 - whatever came from afar, the node starts with its deployment's settings
         log.warning("settings", "remote settings cannot be used: " + (str(error) or repr(error)))
     forget("overlay")
@@ -152,12 +153,12 @@ def _apply_remote(values, log):
     gc.collect()  # before anything that stays comes to lie behind it
 
 
-def load(log, files: tuple = FILES) -> dict:
+def load(log, files: tuple = FILES, board=None) -> dict:
     """The board's settings, defaults filled in, values out of range replaced by their defaults and logged.
 
-    Takes the first file that is whole. "tagoio.token" and the Wi-Fi keys come as Secret. Raises ValueError when
-    no file is whole, since the board was never deployed to or its flash is gone, or when something without a default
-    is missing.
+    Takes the first file that is whole. "tagoio.token" and the Wi-Fi keys come as Secret. board: gives a board's module
+    by its name. Raises ValueError when no file is whole, since the board was never deployed to or its flash is gone, or
+    when something without a default is missing.
     """
     values = None
     for name in files:
@@ -182,7 +183,7 @@ def load(log, files: tuple = FILES) -> dict:
             log.warning("settings", key + " " + wrong + ": using " + str(row[2]))
             values[key] = row[2]
     if values["remote.every"]:
-        _apply_remote(values, log)
+        _apply_remote(values, log, board)
     values["tagoio.token"] = Secret(values.get("tagoio.token", ""))
     values["wifi.networks"] = [(ssid, Secret(key)) for ssid, key in values.get("wifi.networks", ())]
     return values

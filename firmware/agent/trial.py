@@ -21,10 +21,10 @@ async def watch(pulse, node, remote, folder: str = parameters.FOLDER) -> None:
     except (OSError, StopIteration, TypeError):
         return  # it is over, or nothing can be read of it: its starts are counted
     remote.watches = watch = remote.watches + 1
-    waited = failing = 0
+    failing = 0
     while remote.trial and watch == remote.watches:  # one that sleeps begins another with each wake
-        await pulse.sleep(_LOOK_MS)
-        waited += _LOOK_MS
+        # the count goes on in sleep, and the time of day may not be known with these settings
+        waited = node.clock.mono()
         status = node.status
         if status["verdict"] in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING):
             failing = 0
@@ -40,3 +40,4 @@ async def watch(pulse, node, remote, folder: str = parameters.FOLDER) -> None:
             node.log.warning("remote", "back to the settings before: " + why)
             parameters.undo(stage, why, folder)
             node.restart()
+        await pulse.sleep(_LOOK_MS)

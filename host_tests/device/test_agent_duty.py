@@ -477,7 +477,7 @@ async def test_hold_keeps_it_awake(tmp, deep):
         pass
     assert life.world.ms - began >= 600000
     assert {"link", "clock", "sampler", "uplink", "state"} <= set(life.node.house.begun)
-    assert life.node.house.ended[-3:] == ["uplink", "clock", "link"]
+    assert life.node.house.ended[-4:] == ["uplink", "clock", "link", "trial"]
 
 
 async def test_more_than_the_memory_holds_costs_what_filters_had_in_mind(tmp):
@@ -541,5 +541,28 @@ async def test_samples_without_a_time_belong_to_the_start_before_the_sleep(tmp):
 async def test_the_network_is_let_go_of(tmp, deep):
     life = Life(tmp, deep)
     await life.live(1)
-    assert life.house.ended == ["uplink", "clock", "link"] and life.turns == [1]
+    assert life.house.ended == ["uplink", "clock", "link", "trial"] and life.turns == [1]
     assert not life.link.up.is_set() and life.closed == 1
+
+
+class OnTrial:
+    trial = True
+    _due = 0
+
+    async def watch(self, pulse):
+        pass
+
+
+@both
+async def test_a_wake_that_links_looks_after_what_is_on_trial(tmp, deep):
+    life = Life(tmp, deep)
+    real = life.start
+
+    def start():
+        node = real()
+        node.remote = OnTrial()
+        return node
+
+    life.start = start
+    await life.live(1)
+    assert "trial" in life.house.begun

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from . import wishes
 from .loop import Ended, Task
 from .spec import DAY_MS, Spec
 from .tagoio import Mood
@@ -427,6 +428,38 @@ def bus_stuck(world: Any, draw: Random, lasts: int) -> End:
     return _hold(world.hardware, "stuck", True, False)
 
 
+# ---- remote settings
+
+_DAY_AND_MORE = 30 * _HOUR  # after which a node that sleeps has taken back what breaks it
+
+
+@_fault
+def remote_good(world: Any, draw: Random, lasts: int) -> None:
+    for _ in range(draw.choice((1, 1, 2, 5))):
+        world.wishes.ask(*wishes.good(draw, world.spec))
+    if draw.random() < 0.2:
+        world.wishes.ask(world.wishes.any(draw), "", wishes.ASKED)
+
+
+@_fault
+def remote_bad(world: Any, draw: Random, lasts: int) -> None:
+    for _ in range(draw.choice((1, 1, 2, 5, 50))):
+        world.wishes.ask(*wishes.bad(draw, world.SECRETS[draw.randrange(2)]))
+    if draw.random() < 0.5:
+        world.wishes.ask(*wishes.good(draw, world.spec))
+
+
+@_fault
+def remote_breaks(world: Any, draw: Random, lasts: int) -> None:
+    """What lets nothing through any more: the node has to go back by itself."""
+    ends = [end for _, end in calms(world.spec) if end > world.time.now]
+    if ends and ends[0] - calm_ms(world.spec) - world.time.now < _DAY_AND_MORE:
+        return
+    world.wishes.ask(*wishes.BREAKS)
+    if draw.random() < 0.5:
+        world.wishes.ask(*wishes.good(draw, world.spec))
+
+
 # ---- the agent itself
 
 
@@ -470,7 +503,8 @@ def task_hangs(world: Any, draw: Random, lasts: int) -> None:
     world.watch.may_bite = True
 
     def check() -> None:
-        if world.boots == boots:
+        # (one that hung in a wake is gone with it)
+        if world.boots == boots and pulse in node.house._pulses:
             world.watch.violation("a task hangs, and the watchdog did not bite")
             raise Ended("over")
 
@@ -540,6 +574,9 @@ RATES: tuple[tuple[str, float, int, int], ...] = (
     ("task_fails", 30, 0, 0),
     ("task_hangs", 6, 0, 0),
     ("processor_hangs", 3, 2 * _HOUR, 3 * _HOUR),
+    ("remote_good", 16, 0, 0),
+    ("remote_bad", 8, 0, 0),
+    ("remote_breaks", 4, 0, 0),
 )
 
 

@@ -192,6 +192,8 @@ class Network:
             def load_verify_locations(self, cadata: bytes) -> None:
                 if not isinstance(cadata, bytes):
                     raise TypeError("cadata has to be bytes")
+                if not cadata.startswith((b"root", b"nobody")):
+                    raise ValueError("invalid cert")
                 self.roots.add(cadata)
 
             def wrap_socket(self, sock: Tcp, *, server_hostname: Any = None, do_handshake_on_connect: bool = True):

@@ -51,9 +51,7 @@ class Mood:
 
 
 def no_route(method: str, path: str, body: bytes) -> tuple[int, Any] | None:
-    """What else a device may ask for: its parameters, of which there are none."""
-    if path.startswith("/device/params") or path == "/info":
-        return 200, {"status": True, "result": [] if path != "/info" else {}}
+    """What else a device may ask for: nothing. (wishes.py answers for its parameters.)"""
     return None
 
 
@@ -75,6 +73,7 @@ class Server:
     lag: int = 0
     requests: int = 0
     posts: int = 0
+    taken: int = 0  # POSTs
     refused: bool = False  # a reading, some time
     moody_until: int = 0  # ms, of the world's time: until then it refused whatever came
     other: Callable[[str, str, bytes], tuple[int, Any] | None] = no_route
@@ -135,6 +134,7 @@ class Server:
             self.witness.record(record)
             rows = self.stored.setdefault(record.get("group", ""), {})
             rows[record["variable"]] = {**record, "_at": self.unix()}
+        self.taken += 1
         return 200, {"status": True, "result": f"{len(records)} Data Added"}, ""
 
     def forget(self, group: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tagonode import spoolreader
 
+from .faults import calm_ms
 from .loop import Ended
 
 _KEPT_GROUPS = 600  # samples settled at the node, about which it may still ask
@@ -22,13 +23,17 @@ _LATE_MS = 15 * 60000
 
 
 class Entry:
-    """A sample that the spool took. left: bits of its readings that are not settled; true_ms: Unix time; given: what it
+    """A sample that the spool took. channels: as the settings had them then; left: bits of its readings that are not
+    settled; true_ms: Unix time; given: what it
     was stamped with; boot: number of the boot; mono: milliseconds since that; good: the clock was right then."""
 
-    __slots__ = ("all", "boot", "given", "good", "left", "slack", "true_ms", "values")
+    __slots__ = ("all", "boot", "channels", "given", "good", "left", "slack", "true_ms", "values")
 
-    def __init__(self, values: tuple, true_ms: int, given: int | None, boot: int, good: bool, slack: float):
+    def __init__(
+        self, values: tuple, channels: tuple, true_ms: int, given: int | None, boot: int, good: bool, slack: float
+    ):
         self.values = values
+        self.channels = channels
         self.all = self.left = sum(1 << i for i, value in enumerate(values) if value is not None)
         self.true_ms = true_ms
         self.given = given
@@ -90,6 +95,15 @@ class Watch:
             self._hook_timing(module)
         elif name == "agent.uplink":
             self._hook_uplink(module.Uplink)
+        elif name == "agent.settings":
+            load = module.load
+
+            def read(log: Any, *more: Any) -> dict[str, Any]:
+                config = load(log, *more)
+                self.world.wishes.loaded(config)
+                return config
+
+            module.load = read
         elif name == "agent.app":
             init = module.Node.__init__
 
@@ -195,7 +209,7 @@ class Watch:
         slack = self._slack()
         if given is not None and self._good_clock and abs(given - true_ms) > slack:
             self.violation(f"a sample is stamped {given - true_ms} ms wrong")
-        return Entry(tuple(values), true_ms, given, self._boot, self._good_clock, slack)
+        return Entry(tuple(values), self.spool._channels, true_ms, given, self._boot, self._good_clock, slack)
 
     def _slack(self) -> float:
         """ms by which a time may be wrong now. A clock that goes on in deep sleep is as poor as it is."""
@@ -298,7 +312,7 @@ class Watch:
         if entry is None:
             return
         rows = self.world.server.stored.get(f"{self._tag}_{sequence}", {})
-        channels = self.spool._channels
+        channels = entry.channels
         for index in range(len(entry.values)):
             if entry.left & mask & 1 << index and channels[index][0] not in rows:
                 self.violation(f"{channels[index][0]} of sample {sequence} is acknowledged, TagoIO does not have it")
@@ -343,10 +357,12 @@ class Watch:
     def record(self, record: dict[str, Any]) -> None:
         """TagoIO stores a record."""
         tag, _, number = record.get("group", "").rpartition("_")
-        if number[:1] == "e" or tag == "safe":
+        if number[:1] == "e" or tag == "safe" or record["variable"] == "settings":
             for secret in self.world_secrets():
                 if secret in str(record.get("value")):
                     self.violation("a secret in an event")
+            if record["variable"] == "settings":
+                self.world.wishes.told(record)
             return
         self.stored += 1
         sequence, variable = int(number), record["variable"]
@@ -364,11 +380,12 @@ class Watch:
         self._check_record(record, entry, variable, sequence)
 
     def _check_record(self, record: dict[str, Any], entry: Entry, variable: str, sequence: int) -> None:
-        names = [channel[0] for channel in self.spool._channels]
+        names = [channel[0] for channel in entry.channels]
         if variable not in names:
-            return  # of a channel that there is no more
+            self.violation(f"sample {sequence} has no {variable}, and TagoIO got {record}")
+            return
         index = names.index(variable)
-        _, unit, decimals = self.spool._channels[index]
+        _, unit, decimals = entry.channels[index]
         value = entry.values[index]
         if isinstance(value, float):
             same = abs(record["value"] - value) <= 0.5 * 10**-decimals + 1e-9
@@ -404,6 +421,8 @@ class Watch:
         self._secrets = secrets
         if secrets[0] in line or secrets[1] in line:
             self.violation("a secret on the console: " + line)
+        if "remote: " in line:
+            self.world.wishes.line(line)
 
     def boot(self, cause: str) -> None:
         self._boot += 1
@@ -452,16 +471,19 @@ class Watch:
         if not self.appended:
             self.violation("not a single sample was taken")
         quiet = (world.time.now - self._taken_at) / 1000
-        if quiet > 2 * world.spec.sample + 600:
+        wishes = world.wishes
+        if quiet > 2 * wishes.sample_s + 600:
             self.violation(f"hours of calm, and the last sample was taken {quiet:.0f} s ago")
         for sequence, entry in self._truth.items():
             age = world.unix() * 1000 - entry.true_ms
-            if age > world.spec.upload * 1000 + _LATE_MS:
+            half = 500 * wishes.sample_s if world.spec.sleeps else 0  # the nearest wake links
+            if not wishes.broken and age > wishes.upload_s * 1000 + _LATE_MS + half:
                 error = "" if node is None else node.status["error"]
                 self.violation(f"hours of calm, and sample {sequence} still waits after {age / 1000:.0f} s: {error}")
             break
         if world.running and node is not None and self.spool is not None:
             self._bounded()
+        wishes.calm(world.time.now - calm_ms(world.spec))
         if not self.violations:
             self.check_books()
         if self.world.spec.commit_samples == 1:

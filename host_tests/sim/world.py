@@ -18,6 +18,7 @@ from .interpreter import REPOSITORY, Interpreter, Overlay
 from .loop import Ended, Loop, Time
 from .spec import DAY_MS, Spec
 from .watch import Watch
+from .wishes import Wishes
 
 BUILT_S = 1767225600
 HOST = "api.us-e1.tago.io"
@@ -98,6 +99,7 @@ class World:
     happened: how many faults of each kind."""
 
     ROOTS = ROOTS
+    SECRETS = TOKEN, PASSWORD
 
     def __init__(
         self,
@@ -141,6 +143,8 @@ class World:
         day = 86400.0
         self.certificate = net.Certificate(HOST, ROOTS[0], self.start_s - 30 * day, self.start_s + 4000 * day)
         self.server = tagoio.Server(TOKEN, self.unix, self.draw("server"), self.watch, self.certificate)
+        self.wishes = Wishes(self)
+        self.server.other = self.wishes.answer
         self.plain_wrong_s = 0.0
         self._network_map()
         self.chip = Sht4x(self.climate, self.time.spend)
