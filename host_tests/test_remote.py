@@ -320,12 +320,12 @@ def test_what_is_edited_back_while_it_is_on_trial_is_seen():
         node.check()
 
 
-def answers_to_put(node: Node, before: Callable[[str], tuple[int, bytes] | None]) -> None:
-    """Let `before`(path) be called with each PUT, and answer it if it gives a status and a body."""
+def answers_to(node: Node, method: str, before: Callable[[str], tuple[int, bytes] | None]) -> None:
+    """Let `before`(path) be called with each request of this method, and answer it if it gives a status and a body."""
     faults = node.cloud.traffic.intercept
 
     async def intercept(scope: Any, receive: Any, send: Any) -> bool:
-        answer = before(scope["path"]) if scope["method"] == "PUT" else None
+        answer = before(scope["path"]) if scope["method"] == method else None
         if answer is None:
             return await faults(scope, receive, send)
         status, body = answer
@@ -348,7 +348,7 @@ def test_an_edit_that_the_mark_comes_after_is_seen():
 
     with Node() as node:
         node.run(300)
-        answers_to_put(node, edit)
+        answers_to(node, "PUT", edit)
         node.edit(sample__every="30")
         node.run(120)
         assert node.told() == ["sample.every = 30: applied", "sample.every = 20: applied"]
@@ -370,7 +370,7 @@ def test_a_parameter_that_cannot_be_marked_does_not_hold_up_the_others():
 
     with Node() as node:
         node.run(60)
-        answers_to_put(node, deny)
+        answers_to(node, "PUT", deny)
         node.edit(humidity__minimum="5", bme280__every="120", command="identify")
         node.run_until(lambda: len(node.unread()) == 1, 120)
         assert node.said("command: identify") and "command" not in node.unread()
@@ -395,11 +395,30 @@ def test_a_command_whose_mark_arrived_and_whose_answer_did_not_is_done_once():
 
     with Node() as node:
         node.run(60)
-        answers_to_put(node, lose)
+        answers_to(node, "PUT", lose)
         node.edit(command="identify")
         node.run(600)
         assert cut and len(node.said("command: identify")) == 1
         assert node.told() == ["command = identify: accepted"]
+        node.check()
+
+
+def test_a_command_that_is_withdrawn_before_it_is_marked_is_not_done():
+    asked = []
+
+    def withdraw(path: str) -> None:
+        asked.append(path)
+        if len(asked) == 2:  # to mark it
+            device = node.cloud.device(node.token)
+            node.cloud.store.delete_parameter(device, node.cloud.store.parameters(device)[0]["id"])
+
+    with Node() as node:
+        node.run(60)
+        answers_to(node, "GET", withdraw)
+        node.edit(command="identify")
+        node.run(600)
+        assert len(asked) > 2 and node.told() == ["command = identify: accepted"]
+        assert not node.said("command: identify")
         node.check()
 
 
@@ -642,7 +661,7 @@ def test_what_cannot_be_marked_is_done_once():
     """A server that knows no PUT: one start, one report, and a question now and then."""
     with Node({"remote": {"every": 3600}}) as node:
         faults = node.cloud.traffic.intercept
-        answers_to_put(node, lambda path: (404, b'{"status":false,"message":"Route Not Found"}'))
+        answers_to(node, "PUT", lambda path: (404, b'{"status":false,"message":"Route Not Found"}'))
         node.edit(sample__every="30", command="reboot")
         node.run(hours=3)
         assert node.boots == [HARD_RESET] and len(node.told()) == 2
