@@ -5,7 +5,6 @@ Joining decides what comes next, and does nothing; the rest does it, and decides
 """
 
 import random
-from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
@@ -162,8 +161,8 @@ async def _join(link, pulse, index):
     link._wlan = wlan = board.wifi()
     link._settle(wlan)
     wlan.connect(ssid, key.reveal() or None)
-    end = ticks_add(ticks_ms(), _JOIN_MS)
-    while ticks_diff(end, ticks_ms()) > 0:
+    end = link._mono() + _JOIN_MS
+    while link._mono() < end:
         await pulse.sleep(_LOOK_MS)
         if wlan.isconnected():
             return ""
