@@ -460,7 +460,7 @@ def test_one_that_is_too_long_is_refused_once():
 
 def test_what_is_refused_is_shown_to_nobody():
     """It may be a password that was pasted into the wrong line."""
-    secret = "correct-horse-7"
+    secret = "battery-staple-9"
     with Node() as node:
         node.run(60)
         keys = ("log.level", "tagoio.host", "sample.every", "led.on", "root", "command", "temperature.offset", "other")
