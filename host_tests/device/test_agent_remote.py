@@ -5,7 +5,7 @@ import json
 from agentworld import Console, Pulse, World
 
 import pytest
-from agent import changes, overlay, parameters, remote, settings, trial
+from agent import changes, overlay, parameters, remote, reports, settings, trial
 from agent.log import Log
 from tagoio import verdicts
 
@@ -365,6 +365,22 @@ def test_what_was_dealt_with_is_written_when_it_changes(tmp):
     seen[1] = 2
     look.remember(seen)
     assert changes.Look(None, node, node, None, tmp).seen() == seen
+
+
+async def test_of_a_list_that_is_damaged_nothing_is_told(tmp):
+    """A change on trial is confirmed by readings that arrive, then."""
+    node = Node(OSError(5))
+    look = changes.Look(Pulse(node.world), node, node, None, tmp)
+    path = tmp + "/trial.5"
+    with open(path, "wb") as file:
+        parameters.write(file, [1, "tag", 0, "", ""])
+        parameters.write(file, ["", "", 0, "5 starts without a delivered upload", ""])
+        file.write(b"damaged")
+    assert await reports.report(look, path, False)
+    assert not await reports.report(look, path, True)
+    node.status["verdict"] = verdicts.ACCEPTED
+    assert await reports.report(look, path, True)
+    assert node.asked == 0
 
 
 # ---- when
