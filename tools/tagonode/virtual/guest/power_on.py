@@ -25,7 +25,7 @@ del shape, sys.modules["shape"]
 def _fill(count):
     """The interpreter keeps names in tables, each twice the one before; names of the fakes bring forward by 225 what a
     board does with its 1,261st: begin one that takes 14 KB of this heap. So it is begun here, where it is in nobody's
-    way, and comes on top of the board's heap; board.FAKES_KIB counts it and the names that it is filled up with.
+    way. board.FAKES_KIB counts it and the names that it is filled up with, but for what a node's own names take.
     """
     for i in range(count):
         getattr(sys, chr(48 + i // 78) + chr(48 + i % 78), None)
