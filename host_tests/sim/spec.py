@@ -52,7 +52,7 @@ def spec_of(seed: int) -> Spec:
         days,
         board=draw.choice(("pico_w", "pico_w", "esp32", "esp32s3")),
         sample=sample,
-        upload=draw.choice((300, 900, 3600)) if sample < 3600 else draw.choice((3600, 3600, 21600, 21600)),
+        upload=draw.choice((300, 900, 3600)) if sample < 3600 else draw.choice((3600, 21600, 21600, 21600)),
         commit_samples=draw.choice((1, 1, 1, 1, 1, 6)),
         policy=draw.choice(("drop_oldest", "drop_oldest", "drop_newest")),
         ppm=draw.uniform(-45, 45),
@@ -60,7 +60,7 @@ def spec_of(seed: int) -> Spec:
         hostile=draw.random() < 0.15,
         sleeps=sample >= 600 and draw.random() < 0.98,
         sleep_ppm=draw.uniform(-4000, 4000),
-        health=draw.choice((0, 3600, 3600, 21600)),
+        health=draw.choice((0, 3600, 21600, 21600)),
         networks=draw.choice((1, 1, 1, 1, 1, 2)),
         channels=draw.choice((1, 4, 4, 4)),
     )

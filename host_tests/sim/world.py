@@ -29,6 +29,7 @@ ADDRESS, OTHER_ADDRESS = "10.1.0.1", "10.66.66.66"
 TIME_SERVERS = ("pool.ntp.org", "time.cloudflare.com")
 ROOTS = (b"root of today", b"root of tomorrow")
 FLASH_BYTES = 800 * 1024
+_BOOT, _MAIN = REPOSITORY / "firmware" / "boot.py", REPOSITORY / "firmware" / "main.py"
 _LINES = 400
 _QUIET_MS = 45000  # between two looks whether there is a state line to print, which nobody reads here
 _FOR_EVER_MS = 1 << 40
@@ -300,8 +301,8 @@ class World:
         try:
             self.disk.power_on()
             self.running = True
-            self.interpreter.run(REPOSITORY / "firmware" / "boot.py", "boot")
-            self.interpreter.run(REPOSITORY / "firmware" / "main.py", "main")
+            self.interpreter.run(_BOOT, "boot")
+            self.interpreter.run(_MAIN, "main")
             ended = Ended("halted")
         except Ended as how:
             ended = how
