@@ -197,7 +197,21 @@ def certificate(world: Any, draw: Random, lasts: int) -> End:
             "another root": {"issuer": world.ROOTS[1]},
         }[kind]
     )
-    return _hold(world.server, "certificate", type(right)(**values), right)
+    world.server.certificate = type(right)(**values)
+
+    def over() -> None:
+        world.server.certificate = world.certificate
+
+    return over
+
+
+@_fault
+def certificate_renewed(world: Any, draw: Random, lasts: int) -> None:
+    """For good. To a board that starts without knowing the time it is a certificate of the future."""
+    old = world.certificate
+    world.certificate = type(old)(old.name, old.issuer, world.unix() - 60, old.until)
+    if world.server.certificate is old:
+        world.server.certificate = world.certificate
 
 
 # ---- time
@@ -217,8 +231,11 @@ def ntp_lies(world: Any, draw: Random, lasts: int) -> End:
 
 @_fault
 def date_lies(world: Any, draw: Random, lasts: int) -> End:
+    """Of a router that has no idea, perhaps because the power went, and the node's with it."""
     end = _hold(world, "plain_wrong_s", draw.choice((-1, 1)) * 10 ** draw.uniform(1, 6), 0.0)
     world.net.ntp = "silent"
+    if draw.random() < 0.5:
+        world.time.at(world.time.now + 1, lambda: world.running and world.power_cut())
 
     def over() -> None:
         end()
@@ -258,7 +275,6 @@ _STATUSES = (
 
 def _mood(world: Any, mood: Mood) -> End:
     world.server.moods.append(mood)
-    world.server.moody_until = world.time.now + 12 * _HOUR  # longer than any lasts
     world.tell(f"    {mood}")
     return lambda: world.server.moods.remove(mood)
 
@@ -481,6 +497,10 @@ def task_fails(world: Any, draw: Random, lasts: int) -> None:
             return None
         world.loop.inject = None
         world.injected = error
+        # while a supervised task works, its supervisor has to catch it; in the pause after a failure it cannot
+        inner = getattr(task.coro, "cr_await", None)
+        pauses = inner is None or inner.__qualname__ == "Pulse.sleep"
+        world.injected_for_good = pauses or task.coro.__qualname__ != "Supervisor._keep"
         world.tell(f"    {error!r} in {task.coro.__qualname__}")
         return error
 
@@ -577,6 +597,7 @@ RATES: tuple[tuple[str, float, int, int], ...] = (
     ("remote_good", 16, 0, 0),
     ("remote_bad", 8, 0, 0),
     ("remote_breaks", 4, 0, 0),
+    ("certificate_renewed", 4, 0, 0),
 )
 
 

@@ -17,6 +17,8 @@ from .net import Certificate, Peer
 _JSON = "Content-Type: application/json\r\n"
 _PORTAL = "<html><body>Please sign in to the network</body></html>"
 _ANSWERED = ("slow", "garbage", "chunked", "split", "close", "warning")  # moods in which a request counts
+_REFUSALS = (200, 400, 413)  # may be those of readings
+_ALIKE = 50  # characters by which two refusals are told apart
 _REASONS = {200: "OK", 400: "Bad Request", 429: "Too Many Requests"}
 
 
@@ -74,10 +76,12 @@ class Server:
     requests: int = 0
     posts: int = 0
     taken: int = 0  # POSTs
-    refused: bool = False  # a reading, some time
-    moody_until: int = 0  # ms, of the world's time: until then it refused whatever came
     other: Callable[[str, str, bytes], tuple[int, Any] | None] = no_route
     stored: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # group -> variable -> record
+    # group -> variable -> which of `posts` was the first of it to be refused; 0: it was this reading's own fault
+    turned_away: dict[str, dict[str, int]] = field(default_factory=dict)
+    took: int = 0  # the last of `posts` that was stored
+    said: set[str] = field(default_factory=set)  # how refusals begin, since then
     _minute: int = 0
     _taken: int = 0
 
@@ -128,18 +132,27 @@ class Server:
         for record in records:
             problem = self.poison(record)
             if problem:
-                self.refused = True
+                self.turned_away.setdefault(record["group"], {})[record["variable"]] = 0
                 return 400, _no(problem), ""
         for record in records:
             self.witness.record(record)
             rows = self.stored.setdefault(record.get("group", ""), {})
             rows[record["variable"]] = {**record, "_at": self.unix()}
+        self.took = self.posts
+        self.said.clear()
         self.taken += 1
         return 200, {"status": True, "result": f"{len(records)} Data Added"}, ""
 
     def forget(self, group: str) -> None:
         """It will not be asked for again."""
         self.stored.pop(group, None)
+        self.turned_away.pop(group, None)
+
+    def turn_away(self, body: bytes, text: str) -> None:
+        """A POST was answered by a refusal."""
+        self.said.add(text[:_ALIKE])
+        for record in json.loads(body):
+            self.turned_away.setdefault(record.get("group", ""), {}).setdefault(record["variable"], self.posts)
 
 
 def _no(message: str) -> dict[str, Any]:
@@ -222,6 +235,8 @@ class Endpoint(Peer):
                 self.line.send(junk, think)
                 self.line.finish(think)
                 return
+        if method == "POST" and status in _REFUSALS and target.startswith("/data") and '"status": false' in text:
+            server.turn_away(body, text)
         data = text.encode()
         reason = _REASONS.get(status, "X")
         date = formatdate(server.unix() + think / 1000, usegmt=True)

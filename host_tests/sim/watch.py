@@ -17,8 +17,9 @@ from .loop import Ended
 _KEPT_GROUPS = 600  # samples settled at the node, about which it may still ask
 _CLOCK_MS = 2000
 _PPM = 50
-_ODD_MS = 2 * 3600000
 _SMALL_STEP_MS = 3000
+_WORSE_MS = 400
+_COARSE_MS = 5000  # nearer than this a Date has nothing to say to a clock that a time server set
 _LATE_MS = 15 * 60000
 
 
@@ -142,8 +143,8 @@ class Watch:
             self._before_settling()
             if reason is None:
                 self._require(sequence, 1 << index)
-            elif not self.world.server.refused and self.world.time.now > self.world.server.moody_until + _ODD_MS:
-                self.violation(f"a reading of sample {sequence} was set aside, and TagoIO never refused one: {reason}")
+            else:
+                self._blamed(sequence, index, reason)
             self._settling = sequence, 1 << index
             done = quarantine(spool, sequence, index, reason)
             self._settling = 0, 0
@@ -157,11 +158,25 @@ class Watch:
 
         kind.__init__, kind.append, kind.ack, kind.quarantine = opened, appended, acked, settled
 
+    def _blamed(self, sequence: int, index: int, reason: str) -> None:
+        """It was at fault, or TagoIO has taken others since, or refuses each for another reason."""
+        entry = self._truth.get(sequence)
+        if entry is None:
+            return
+        server = self.world.server
+        group, variable = f"{self._tag}_{sequence}", entry.channels[index][0]
+        first = server.turned_away.get(group, {}).get(variable)
+        if first is None:
+            self.violation(f"{variable} of sample {sequence} was set aside, and TagoIO never refused it: {reason}")
+        elif server.took < first and len(server.said) < 2:
+            self.violation(f"{variable} of sample {sequence} was set aside, while TagoIO refused everything: {reason}")
+
     def _hook_timing(self, module: Any) -> None:
         set_clock = module.set
 
         def watched(clock: Any, unix_ms: int, at_ticks: int, source: int) -> None:
             before = clock.now()
+            fine = not clock._coarse and self._good_clock
             set_clock(clock, unix_ms, at_ticks, source)
             world = self.world
             step = _SMALL_STEP_MS if before is None else abs(clock.now() - before)
@@ -169,6 +184,10 @@ class Watch:
             lies = world.net.wrong_time_told
             self._synced_boots.add(self._boot)
             self._set_wrong = abs(wrong)
+            if fine and source == clock.BY_DATE and before is not None and step < _COARSE_MS:
+                was = before - world.unix() * 1000
+                if abs(wrong) > abs(was) + _WORSE_MS:
+                    self.violation(f"a Date moved what a time server had set: {was:.0f} ms wrong, then {wrong:.0f}")
             # a Date is of the moment at which the answer left, whenever it comes
             most = _CLOCK_MS + (6 * world.net.lag if source == clock.BY_DATE else 0)
             if abs(wrong) > most:
@@ -215,7 +234,7 @@ class Watch:
         """ms by which a time may be wrong now. A clock that goes on in deep sleep is as poor as it is."""
         world = self.world
         ppm = _PPM + (1.2 * abs(world.spec.sleep_ppm) if world.deep_sleeps else 0)
-        slow = 5 * world.chip.block_ms  # a sample's time is that of its beginning
+        slow = 100 + 5 * world.chip.block_ms  # a sample's time is that of its beginning
         return slow + max(_CLOCK_MS, self._set_wrong) + (world.time.now - self._set_at) * ppm / 1e6
 
     def _taken(self, number: int, sequence: int, entry: Entry, declined: int) -> None:

@@ -121,6 +121,7 @@ class World:
         self.deep_sleeps = 0
         self.running = False
         self.injected: BaseException | None = None
+        self.injected_for_good = False  # nobody is there to catch it
         self.happened: Counter[str] = Counter()
         port = "rp2" if spec.board.startswith("pico") else "esp32"
         self.loop = Loop(self.time, self._unretrieved)
@@ -263,7 +264,7 @@ class World:
 
     def _unretrieved(self, what: str, error: BaseException | None) -> None:
         self.tell(f"{what}: {error!r}")
-        if error is self.injected:
+        if error is self.injected and self.injected_for_good:
             self.watch.may_bite = True  # a task has ended that should not: only the watchdog can mend that
         else:
             self.watch.violation(f"{what}: {error!r}")
