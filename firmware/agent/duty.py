@@ -52,14 +52,20 @@ def pause(failed: int, every_ms: int) -> int:
     return min(every_ms << min(failed - 1, 12), max(every_ms, _SELDOM_MS))
 
 
-def learn(rate: int, wrong_ms: int, slept_ms: int) -> int:
-    """How slow the clock that goes on in sleep is, in ppm, when it was `wrong_ms` behind after so much sleep, in which
-    `rate`, 0 before the first time, was taken into account."""
+def learn(rate: int, odd: int, wrong_ms: int, slept_ms: int) -> tuple:
+    """(how slow the clock that goes on in sleep is, what was not believed): ppm, when it was `wrong_ms` behind after so
+    much sleep, in which `rate`, 0 before the first time, was taken into account. odd: what was not believed the last
+    time, or 0: a large change has to be said twice, since the truth that follows a lie says the opposite."""
     if slept_ms < _BASE_MS:
-        return rate
+        return rate, odd
     more = wrong_ms * 1000000 // slept_ms
-    rate += more // 2 if rate else more
-    return (rate or 1) if abs(rate) <= _MOST_RATE else 0
+    if rate and abs(more) > _NOTED_RATE:
+        if more * odd <= 0:
+            return rate, more
+        rate += more if abs(more) < abs(odd) else odd
+    else:
+        rate += more // 2 if rate else more
+    return (rate or 1) if abs(rate) <= _MOST_RATE else 0, 0
 
 
 def pack(kept: dict) -> bytes:
@@ -112,7 +118,7 @@ def due(kept: dict, mono: int) -> bool:
 
 def recover(node, kept: dict) -> None:
     """Give a DutyNode what was kept of it in its sleep."""
-    node._held, node._next, node._failed, node._urgent, node._asked, node._rate = kept["duty"]
+    node._held, node._next, node._failed, node._urgent, node._asked, node._rate, node._odd = kept["duty"]
     node._soon = kept["soon"]
     node._lead, node._looked, node._slept = kept["lead"], kept["looked"], kept["slept"]
     node.spool.boot, node._first, node.wakes, node.heard, node.restarts = kept["node"]
@@ -156,6 +162,7 @@ class DutyNode(Node):
         self._asked = None  # when the time was asked for
         self._slept = 0  # since it was told
         self._rate = 0  # how slow the clock is that goes on in sleep, ppm
+        self._odd = 0  # what was heard of that, and not believed
         self._lead = 0  # ms from the end of a sleep until this node is ready
         self._woken = None  # when this sleep was to end
         self._point = 0  # for which it was
@@ -180,7 +187,7 @@ class DutyNode(Node):
             "rate": self._rate,
             "cause": self.cause,
             "clock": [clock.state, clock._offset, clock._at, clock._coarse],
-            "duty": [self._held, self._next, self._failed, self._urgent, self._asked, self._rate],
+            "duty": [self._held, self._next, self._failed, self._urgent, self._asked, self._rate, self._odd],
             "slept": self._slept,
             "soon": self._soon,
             "lead": self._lead,
@@ -360,7 +367,7 @@ class DutyNode(Node):
         if clock._at != at:
             if known and self._memory:
                 wrong = clock._offset - before - (clock._at - at) * drift // 10000000
-                self._rate = learn(self._rate, wrong, self._slept)
+                self._rate, self._odd = learn(self._rate, self._odd, wrong, self._slept)
                 if abs(self._rate - self._notes.get("sleep_rate", 0)) >= _NOTED_RATE:
                     self._notes.put("sleep_rate", self._rate)
             self._slept = 0

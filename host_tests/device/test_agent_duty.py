@@ -31,20 +31,29 @@ def test_pauses_after_failures_double_up_to_an_hour(every, minutes):
 
 
 @pytest.mark.parametrize(
-    "rate, wrong, slept, learnt",
+    "rate, odd, wrong, slept, learnt",
     (
-        (0, 3000, 1000000, 3000),
-        (0, -1800, 600000, -3000),
-        (3000, 0, 3600000, 3000),
-        (3000, 720, 3600000, 3100),
-        (0, 0, 3600000, 1),  # known to be right
-        (2000, 3000, 200000, 2000),  # too short a sleep says nothing
-        (0, 300000, 3600000, 0),  # beyond what a clock can be
+        (0, 0, 3000, 1000000, (3000, 0)),
+        (0, 0, -1800, 600000, (-3000, 0)),
+        (3000, 0, 0, 3600000, (3000, 0)),
+        (3000, 0, 720, 3600000, (3100, 0)),
+        (0, 0, 0, 3600000, (1, 0)),  # known to be right
+        (2000, 7, 3000, 200000, (2000, 7)),  # too short a sleep says nothing
+        (0, 0, 300000, 3600000, (0, 0)),  # beyond what a clock can be
+        (3000, 0, 36000, 3600000, (3000, 10000)),  # a time server lies
+        (3000, 10000, -36000, 3600000, (3000, -10000)),  # and the truth comes back
+        (3000, -10000, 0, 3600000, (3000, 0)),
+        (3000, 2000, 10800, 3600000, (5000, 0)),
+        (3000, -4000, -10800, 3600000, (1, 0)),
+        (2000, 49000, 180000, 3600000, (0, 0)),
     ),
-    ids=["slow", "fast", "right", "half of what is new", "exact", "short", "impossible"],
-)
-def test_what_a_clock_in_sleep_is_worth(rate, wrong, slept, learnt):
-    assert duty.learn(rate, wrong, slept) == learnt
+    ids=[
+        "slow", "fast", "right", "half of what is new", "exact", "short", "impossible", "a lie", "after a lie",
+        "long after a lie", "said twice", "said less the second time", "impossible twice",
+    ],
+)  # fmt: skip
+def test_what_a_clock_in_sleep_is_worth(rate, odd, wrong, slept, learnt):
+    assert duty.learn(rate, odd, wrong, slept) == learnt
 
 
 class Board:

@@ -5,7 +5,7 @@ import json
 from agentworld import Console, Pulse, World
 
 import pytest
-from agent import changes, overlay, parameters, remote, reports, settings, trial
+from agent import app, changes, overlay, parameters, remote, reports, settings, trial
 from agent.log import Log
 from tagoio import verdicts
 
@@ -308,6 +308,19 @@ def test_damaged_files_are_no_reason_not_to_start(tmp):
             assert values == config(), (name, content)
             for each in ("values", "next", "rows", "trial.3", "trial.4", "done", "told", "undone", "x.der", "new"):
                 parameters.remove(folder + "/" + each)
+
+
+def test_a_damaged_root_from_afar_keeps_no_other_from_use(tmp):
+    before = app._ROOTS
+    app._ROOTS = (tmp + "/roots", tmp + "/remote")
+    try:
+        for name, der in (("roots/0.der", b"one"), ("remote/11ca8a66.der", b"two"), ("remote/46c5d8f5.der", b"thref")):
+            parameters.folder(tmp + "/" + name.split("/")[0])
+            with open(tmp + "/" + name, "wb") as file:
+                file.write(der)
+        assert list(app.roots()) == [b"one", b"two"]
+    finally:
+        app._ROOTS = before
 
 
 def test_a_wake_is_no_start_that_counts(tmp):

@@ -399,6 +399,8 @@ def reset_button(world: Any, draw: Random, lasts: int) -> None:
 
 # ---- flash
 
+_ONLY = ("/settings.2.json", "/roots/0.der", "/roots/1.der")
+
 
 @_fault
 def flash_write(world: Any, draw: Random, lasts: int) -> End:
@@ -424,6 +426,25 @@ def settings_damaged(world: Any, draw: Random, lasts: int) -> None:
         world.disk.put(path, whole[: draw.randrange(len(whole))])
         if world.running:
             raise Ended("power cut", 500)
+
+
+@_fault
+def bit_rot(world: Any, draw: Random, lasts: int) -> None:
+    """A bit of a file flips while nothing writes it. What the node has in memory would hide it: the power goes, too.
+
+    Of what is there twice the first copy; not the only copy of what a deployment wrote, a root.
+    """
+    files = {path: raw for path, raw in sorted(world.disk.files.items()) if raw and path not in _ONLY}
+    queue = [path for path in files if path.startswith("/queue/")]
+    if world.spec.littlefs or not files:
+        return
+    path = draw.choice(queue if queue and draw.random() < 0.7 else list(files))
+    raw = bytearray(files[path])
+    raw[draw.randrange(len(raw))] ^= 1 << draw.randrange(8)
+    world.tell(f"    in {path}")
+    world.watch.rots(path, bytes(raw))
+    if world.running:
+        raise Ended("power cut", 500)
 
 
 # ---- sensors
@@ -597,6 +618,7 @@ RATES: tuple[tuple[str, float, int, int], ...] = (
     ("remote_good", 16, 0, 0),
     ("remote_bad", 8, 0, 0),
     ("remote_breaks", 4, 0, 0),
+    ("bit_rot", 8, 0, 0),
     ("certificate_renewed", 4, 0, 0),
 )
 

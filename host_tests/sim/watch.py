@@ -77,10 +77,17 @@ class Watch:
         self._taken_at = 0
         self._set_wrong = 0.0
         self._lies = 0
+        self._taught = False  # a lie may have taught a wrong rate
         self._synced_boots: set[int] = set()
         self._boot = 0
         self._secrets: tuple[str, ...] = ()
         self._given_up = False
+        self._rotten = False  # a bit of the queue has flipped since the last start
+        self._mending = False  # since then, not all that it cost is counted yet
+        self._decayed = False  # some time
+        self._said_damage = False
+        self._lost: list[int] = []  # samples that a flipped bit took
+        self._again: set[int] = set()  # of which the queue may not know any more that they were sent
 
     def violation(self, what: str) -> None:
         self.violations.append(what)
@@ -146,17 +153,30 @@ class Watch:
             else:
                 self._blamed(sequence, index, reason)
             self._settling = sequence, 1 << index
-            done = quarantine(spool, sequence, index, reason)
+            before = sum(spool._books[1:3])
+            try:
+                done = quarantine(spool, sequence, index, reason)
+            except Ended:
+                raise
+            except Exception:
+                # what cannot be written has taken effect all the same, and is written later
+                if sum(spool._books[1:3]) > before:
+                    self._is_settled(sequence, index)
+                raise
+            if done:
+                self._is_settled(sequence, index)
             self._settling = 0, 0
-            entry = self._truth.get(sequence)
-            if done and entry is not None:
-                entry.left &= ~(1 << index)
-                if not entry.left:
-                    self._recent[sequence] = self._truth.pop(sequence)
-                self._blind = False
             return done
 
         kind.__init__, kind.append, kind.ack, kind.quarantine = opened, appended, acked, settled
+
+    def _is_settled(self, sequence: int, index: int) -> None:
+        self._blind = False
+        entry = self._truth.get(sequence)
+        if entry is not None:
+            entry.left &= ~(1 << index)
+            if not entry.left:
+                self._recent[sequence] = self._truth.pop(sequence)
 
     def _blamed(self, sequence: int, index: int, reason: str) -> None:
         """It was at fault, or TagoIO has taken others since, or refuses each for another reason."""
@@ -193,9 +213,14 @@ class Watch:
             if abs(wrong) > most:
                 if lies == self._lies:
                     self.violation(f"the clock was set {wrong:.0f} ms wrong, and nobody had lied")
+                if self._good_clock:
+                    self._taught = world.deep_sleeps > 0 and not getattr(self.node, "_rate", 0)
+                elif step > _SMALL_STEP_MS:
+                    self._taught = world.deep_sleeps > 0
                 self._good_clock = False
-            elif self._good_clock or not world.deep_sleeps or step < _SMALL_STEP_MS:
-                # a lie also teaches a wrong rate of the clock that goes on in deep sleep, which takes a while to mend
+            elif self._good_clock or not self._taught or step < _SMALL_STEP_MS:
+                # a lie when nothing is known yet, and two after another, also teach a wrong rate of the clock that goes
+                # on in deep sleep, which takes a while to mend
                 self._good_clock = True
                 self._lies = lies
             self._set_at = world.time.now
@@ -268,6 +293,9 @@ class Watch:
                 self._sampled += entry.readings  # declined, and the power went before the call was over
                 self._gone += entry.readings
         self._maybe.clear()
+        if self._rotten:
+            self._after_rot()
+            return
         self._unsettled_again()
         for sequence in [n for n in self._truth if n >= after]:
             entry = self._truth.pop(sequence)
@@ -293,6 +321,58 @@ class Watch:
             entry.left = entry.all & ~settled
         self._settling = 0, 0
 
+    # ---- flipped bits
+
+    def rots(self, path: str, raw: bytes) -> None:
+        """The bytes of a file on flash become these, while the node is off."""
+        disk = self.world.disk
+        if path.startswith("/remote/"):
+            self.world.wishes.sure = False
+        if not path.startswith("/queue/"):
+            disk.put(path, raw)
+            return
+        before = {sample.sequence: sample for sample in spoolreader.read_files(disk.content("/queue")).queued}
+        disk.put(path, raw)
+        after = {sample.sequence: sample for sample in spoolreader.read_files(disk.content("/queue")).queued}
+        lost = sorted(before.keys() - after.keys())
+        if len(lost) > 1:
+            self.violation(f"a flipped bit in {path} costs samples {lost}")
+        self._lost += lost
+        for sequence in before.keys() & after.keys():
+            for one, two in zip(before[sequence].values, after[sequence].values, strict=True):
+                if one is not None and two is not None and one != two:
+                    self.violation(f"a flipped bit in {path} makes {two} of {one} in sample {sequence}")
+        self._rotten = self._decayed = True
+
+    def _after_rot(self) -> None:
+        """What is queued now is what the independent reader finds; what that costs is counted when it is all sent."""
+        known = {**self._recent, **self._truth}
+        self._recent.clear()
+        self._truth = {}
+        for sample in spoolreader.read_files(self.world.disk.content("/queue")).queued:
+            self._again.add(sample.sequence)
+            entry = known.get(sample.sequence)
+            if entry is not None:
+                entry.left = sum(1 << i for i, value in enumerate(sample.values) if value is not None)
+                self._truth[sample.sequence] = entry
+        self._rotten = False
+        self._mending = True
+        self._settling = 0, 0
+
+    def _mend(self) -> None:
+        """The queue is empty: from here on the books are as exact as ever."""
+        counters = self.spool.counters
+        if counters.queued:
+            self.violation(f"nothing waits, and the node counts {counters}")
+        level = self.world.wishes.config["log.level"]
+        if self._lost and not self._said_damage and level in ("info", "debug"):
+            self.violation(f"samples {self._lost} were lost to a flipped bit, and nothing was said of it")
+        self._sampled = counters.sampled
+        self._gone = counters.dropped + counters.damaged
+        self._lost.clear()
+        self._again.clear()
+        self._said_damage = self._mending = False
+
     def check_books(self) -> None:
         """The node's counters against ours. To be called when nothing is under way."""
         spool = self.spool
@@ -305,7 +385,7 @@ class Watch:
             counters.dropped + counters.damaged
         ):
             self.violation(f"the node's books do not balance: {counters}")
-        elif self.may_lose:
+        elif self.may_lose or self._mending:
             return
         elif counters.sampled != self._sampled:
             self.violation(f"{self._sampled} readings were taken, the node counts {counters}")
@@ -313,7 +393,7 @@ class Watch:
             self.violation(f"{queued} readings wait, the node counts {counters}")
         elif counters.dropped + counters.damaged != self._gone:
             self.violation(f"{self._gone} readings left the queue unsent, the node counts {counters}")
-        elif counters.damaged:
+        elif counters.damaged and not self._decayed:
             self.violation(f"readings were damaged on sound flash: {counters}")
 
     def _before_settling(self) -> None:
@@ -368,7 +448,7 @@ class Watch:
             odd = sorted(n for n in theirs.keys() | ours.keys() if theirs.get(n) != ours.get(n))[:3]
             text = "; ".join(f"{n}: reader {theirs.get(n)}, node {ours.get(n)}" for n in odd)
             self.violation(f"the independent reader of the flash disagrees: {text}")
-        if found.damage:
+        if found.damage and not self._decayed:
             self.violation(f"the independent reader finds damage on sound flash: {found.damage[0]}")
 
     # ---- TagoIO
@@ -388,6 +468,10 @@ class Watch:
         entry = self._truth.get(sequence)
         if tag != self._tag:
             self.violation(f"a record of another queue: {record}")
+            return
+        if sequence in self._again:
+            if entry is not None:
+                self._check_record(record, entry, variable, sequence)
             return
         if variable in self.world.server.stored.get(record["group"], ()) or entry is None:
             if not self._blind:
@@ -440,6 +524,8 @@ class Watch:
         self._secrets = secrets
         if secrets[0] in line or secrets[1] in line:
             self.violation("a secret on the console: " + line)
+        if self._mending and "damaged" in line:
+            self._said_damage = True
         if "remote: " in line:
             self.world.wishes.line(line)
 
@@ -503,6 +589,10 @@ class Watch:
         if world.running and node is not None and self.spool is not None:
             self._bounded()
         wishes.calm(world.time.now - calm_ms(world.spec))
+        if self._mending and self.spool is not None:
+            self._before_settling()
+            if not self._truth:
+                self._mend()
         if not self.violations:
             self.check_books()
         if self.world.spec.commit_samples == 1:
