@@ -543,6 +543,9 @@ class Spool:
                             if mask >> i & 1:
                                 readings[i] = None
                         if readings.count(None) < len(readings):
+                            if empty and not self._hint:
+                                # the next search need not pass again what lies before it
+                                self._hint = epoch, self._cursor, k, scan.at - (scan.stop - scan.start), scan.context
                             empty = False
                             sample.place = (epoch, sequence, k, scan.at, scan.context)
                             yield sample
