@@ -62,9 +62,8 @@ def learn(rate: int, odd: int, wrong_ms: int, slept_ms: int) -> tuple:
     if rate and abs(more) > _NOTED_RATE:
         if more * odd <= 0:
             return rate, more
-        rate += more if abs(more) < abs(odd) else odd
-    else:
-        rate += more // 2 if rate else more
+        more += odd
+    rate += more // 2 if rate else more
     return (rate or 1) if abs(rate) <= _MOST_RATE else 0, 0
 
 
@@ -343,9 +342,10 @@ class DutyNode(Node):
             done.set()
 
         rounds = link.rounds
+        tries = self.remote and self.remote.trial
         try:
             house.start("link", link.run)
-            if self.remote and self.remote.trial:
+            if tries:
                 house.start("trial", self.remote.watch)
             if asks:
                 self._asked = began
@@ -382,7 +382,7 @@ class DutyNode(Node):
             self._failed += 1
             self._soon = self._soon or self._urgent
             every_ms = self._sample_ms if self._soon else self._every_ms
-            if self.remote and self.remote.trial:
+            if tries:
                 every_ms = min(every_ms, _SELDOM_MS)  # what is tried is not tried for a week
             wait = pause(self._failed, every_ms)
             self._next = mono + wait
