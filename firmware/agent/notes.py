@@ -2,8 +2,13 @@
 
 import json
 import os
+from binascii import crc32
 
 _FILE = "/notes.json"
+
+
+def _checksum(text):
+    return "%08x" % (crc32(text.encode()) & 0xFFFFFFFF)
 
 
 class Notes:
@@ -14,7 +19,9 @@ class Notes:
         self._facts = {}
         try:
             with open(path) as file:
-                facts = json.load(file)
+                text, _, check = file.read().partition("\n")
+            # what a flipped bit made of it is worth nothing; (without a checksum: of earlier firmware)
+            facts = {} if check and check != _checksum(text) else json.loads(text)
             if isinstance(facts, dict):
                 self._facts = facts
         except (OSError, ValueError):
@@ -31,7 +38,8 @@ class Notes:
         new = self._path + ".new"
         try:
             with open(new, "w") as file:
-                json.dump(self._facts, file)
+                text = json.dumps(self._facts)
+                file.write(text + "\n" + _checksum(text))
             os.rename(new, self._path)
         except OSError:
             pass

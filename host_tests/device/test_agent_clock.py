@@ -288,6 +288,28 @@ def test_a_note_that_is_nonsense(tmp, note):
     assert made.clock.drift == pytest.approx(30, abs=0.3)
 
 
+def test_what_a_flipped_bit_makes_of_notes_is_worth_nothing(tmp):
+    path = tmp + "/notes.json"
+    notes = Notes(path)
+    notes.put("aside", [[12, 0, "refused"]])
+    notes.put("drift", 23)
+    with open(path, "rb") as file:
+        raw = bytearray(file.read())
+    known = 0
+    for bit in range(8 * len(raw)):
+        raw[bit // 8] ^= 1 << bit % 8
+        with open(path, "wb") as file:
+            file.write(raw)
+        raw[bit // 8] ^= 1 << bit % 8
+        notes = Notes(path)
+        assert (notes.get("drift"), notes.get("aside")) in ((None, None), (23, [[12, 0, "refused"]]))
+        known += notes.get("drift") is not None
+    assert known < 20
+    with open(path, "w") as file:
+        file.write('{"drift": 41}')  # as earlier firmware left it
+    assert Notes(path).get("drift") == 41
+
+
 # an estimate
 
 
