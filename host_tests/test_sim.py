@@ -3,9 +3,11 @@ node-years; sim/README.md says how it works.
 """
 
 import random
+import subprocess
+import sys
 
 import pytest
-from sim import coverage
+from sim import campaign, coverage
 from sim.campaign import live
 from sim.faults import KINDS, RATES, Fault, faults_of
 from sim.shrink import likeness, play, shrink
@@ -38,6 +40,13 @@ def test_a_life_that_nobody_has_lived(capsys):
     with capsys.disabled():
         print(f" [seed {seed}] ", end="")
     lived(spec_of(seed).lasting(DAYS))
+
+
+def test_the_command_lives_on_the_real_file_system_too():
+    assert spec_of(26).littlefs
+    command = [sys.executable, campaign.__file__, "--seed", "26", "--days", "0.2"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "1 lives from seed 26" in said.stdout and ", 0 violations" in said.stdout, said.stdout + said.stderr
 
 
 def told(spec: Spec, **how: bool) -> list[str]:

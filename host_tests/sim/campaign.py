@@ -21,7 +21,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).absolute().parents[1]), str(Path(__file__).absolute().parents[2] / "tools")]
+# in the place of this folder, whose littlefs.py is not the package
+sys.path[:1] = [str(Path(__file__).absolute().parents[1]), str(Path(__file__).absolute().parents[2] / "tools")]
 
 from sim import coverage, shrink  # noqa: E402
 from sim.faults import faults_of  # noqa: E402

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).absolute().parents[1]), str(Path(__file__).absolute().parents[2] / "tools")]
+# in the place of this folder, whose littlefs.py is not the package
+sys.path[:1] = [str(Path(__file__).absolute().parents[1]), str(Path(__file__).absolute().parents[2] / "tools")]
 
 from sim.interpreter import Interpreter  # noqa: E402
 from sim.loop import Loop, Time  # noqa: E402
