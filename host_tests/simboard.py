@@ -763,11 +763,19 @@ class _Judge:
         counted = self.spool.state.dropped + self.spool.state.damaged + self.spool.state.declined
         for at in gone:
             # the board's own seconds are ppm longer
-            if any(-1 <= end - at <= _AROUND_S for end in ends) or any(a - 9 <= at <= b + 9 for a, b in flash):
+            end = next((end for end in ends if -1 <= end - at <= _AROUND_S), None)
+            if end is not None and not self._taken(at, end) or any(a - 9 <= at <= b + 9 for a, b in flash):
                 self.found.losses += 1
             else:
                 counted -= 1
                 self._require(counted >= 0, f"what was measured after {at:.0f} s is nowhere")
+
+    def _taken(self, at: float, end: float) -> bool:
+        """The board has said, between the two, that it took one more sample."""
+        states = [state for state in self.node.states if state["at"] < end]
+        return any(
+            new["at"] > at and new["sampled"] > old["sampled"] for old, new in zip(states, states[1:], strict=False)
+        )
 
     def _time(self, sequence: int, moment: float, record: dict[str, Any]) -> None:
         at = moment - START_S

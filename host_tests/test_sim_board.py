@@ -34,8 +34,8 @@ def test_a_life_that_nobody_has_lived(capsys):
 
 
 def test_a_bug_that_only_micropython_shows():
-    found = sim_board.seeded("sockets are left open")
-    assert any("sockets are open" in text for text in found.violations), found
+    found = sim_board.seeded("memory is kept of each request")
+    assert any("the heap of boot 1 shrank" in text for text in found.violations), found
 
 
 def test_what_is_played_is_what_the_simulation_has():

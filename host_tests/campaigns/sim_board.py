@@ -22,49 +22,49 @@ from sim.faults import Fault  # noqa: E402
 from sim.spec import Spec  # noqa: E402
 
 _MIN, _HOUR = 60000, 3600000
-_RESETS = [Fault(n * 25 * _MIN + 11 * _MIN, "reset_button", 0, n) for n in range(1, 6)]
-_LOST = [Fault(_HOUR // 2, "server_answer_lost", _HOUR, 7)]
-_STRANGERS = [Fault(10 * _MIN, "certificate", 2 * _HOUR, 1)]
-# (what is wrong, module, text, what the bug makes of it, faults that bring it out, samples and uploads every so many s)
+_RESETS = [Fault(36 * _MIN, "reset_button", 0, 1)]
+_LOST = [Fault(_HOUR // 4, "server_answer_lost", _HOUR, 7)]
+_STRANGERS = [Fault(10 * _MIN, "certificate", _HOUR, 1)]
+# what is wrong: (module, text, what the bug makes of it, faults that bring it out, hours, samples and uploads every so
+# many seconds)
 # ruff: noqa: E501
-BUGS: dict[str, tuple[str, str, str, list[Fault], tuple[int, int]]] = {
-    "half a kilobyte is kept of each request": (
+BUGS: dict[str, tuple[str, str, str, list[Fault], tuple[float, int, int]]] = {
+    "memory is kept of each request": (
         "agent.uplink",
         "        response.begin(method)\n        try:\n",
-        "        response.begin(method)\n        globals().setdefault('kept', []).append(bytearray(500))\n        try:\n",
+        "        response.begin(method)\n        globals().setdefault('kept', []).append(bytearray(1000))\n        try:\n",
         [],
-        (300, 300),
+        (3.2, 600, 600),
     ),
     "a file of the queue is not closed": (
         "spool.queue",
         "                with open(self._path + name, mode) as f:\n",
         "                f = open(self._path + name, mode)\n                if f:\n",
         _RESETS,
-        (600, 1800),
+        (0.9, 600, 1800),
     ),
     "sockets are left open": (
         "session.client",
         "socks = self._sock, self._raw",
         "socks = (self._sock,)",
         _STRANGERS,
-        (300, 300),
+        (2.5, 300, 300),
     ),
     "a commit is left for later": (
         "spool.queue",
         "self._waiting >= self._commit_samples",
         "self._waiting > self._commit_samples",
         _RESETS,
-        (600, 1800),
+        (0.9, 600, 1800),
     ),
     "what may have arrived is sent again": (
         "agent.uplink",
         "        if verdict == verdicts.AMBIGUOUS:\n            self._doubt = 0\n",
         "        if verdict == verdicts.AMBIGUOUS:\n            batch.returned()\n",
         _LOST,
-        (300, 600),
+        (2, 300, 600),
     ),
 }
-BUGGY_DAYS = 0.15
 
 
 def spec_of(seed: int) -> Spec:
@@ -93,8 +93,8 @@ def as_in_the_suite(seed: int, board: str, hours: float) -> Spec:
 
 def seeded(name: str, sound: bool = False) -> simboard.Found:
     """A life with the bug of this name, or with its faults alone."""
-    module, text, becomes, faults, (sample, upload) = BUGS[name]
-    spec = Spec(1, BUGGY_DAYS, sample=sample, upload=upload)
+    module, text, becomes, faults, (hours, sample, upload) = BUGS[name]
+    spec = Spec(1, hours / 24, sample=sample, upload=upload)
     return simboard.live(spec, faults, bugs=() if sound else ((module, text, becomes),))
 
 
