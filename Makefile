@@ -7,7 +7,7 @@ ESP32_STUBS := micropython-esp32-stubs==1.29.0.post1
 RP2_STUBS := micropython-rp2-rpi-pico-w-stubs==1.29.0.post1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install run test check bench bench-growth bench-hotpath bench-cloud campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision campaign-remote campaign-sim campaign-sim-board test-js conformance faults scenarios watchdog test-drivers deps-browser help
+.PHONY: install run test check bench bench-growth bench-hotpath bench-cloud campaign-powercut campaign-damage campaign-deploy campaign-herd campaign-network campaign-provision campaign-remote campaign-sim campaign-sim-board campaign-sim-bugs test-js conformance faults scenarios watchdog test-drivers deps-browser help
 
 help:
 	@echo "make run      a virtual node sends simulated readings to a local TagoIO    ARGS=\"--samples 20\""
@@ -28,6 +28,7 @@ help:
 	@echo "make campaign-network    500 rounds of each class of these faults: no leak, no loss     ROUNDS=50"
 	@echo "make campaign-provision  500 nodes from CSV, killed and interrupted, with rate limits and lost answers"
 	@echo "make campaign-sim        simulated lives of the whole agent, until an invariant breaks   YEARS=5 SEED=1 DAYS=7 TRACE=1"
+	@echo "make campaign-sim-bugs   bugs seeded in the agent: how many node-years until such lives show each   ARGS=clock"
 	@echo "make campaign-sim-board  days of the simulation's faults on real MicroPython              SEEDS=20 SEED=1 TRACE=1 ARGS=--bugs"
 	@echo "make test-js   the official JavaScript SDK (npm) against the local TagoIO; needs Node"
 	@echo "make conformance  the local TagoIO's answers against TagoIO's OpenAPI file    OPENAPI=file"
@@ -109,6 +110,9 @@ campaign-provision: install
 
 campaign-sim: install
 	$(BIN)/python host_tests/sim/campaign.py $(if $(YEARS),--years $(YEARS)) $(if $(SEED),--seed $(SEED)) $(if $(DAYS),--days $(DAYS)) $(if $(TRACE),--trace) $(ARGS)
+
+campaign-sim-bugs: install
+	$(BIN)/python host_tests/campaigns/sim_mutations.py $(ARGS)
 
 campaign-sim-board: install
 	$(BIN)/python host_tests/campaigns/sim_board.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(ARGS)
