@@ -20,6 +20,7 @@ from tagoio import verdicts
 BUFFER = const(4096)  # bytes of a body's piece: what one TLS record takes on esp32 and rp2
 _PATH = "/data"
 _SELDOM_MS = const(86400000)
+_TURN_MS = const(240000)
 
 
 class Uplink:
@@ -216,7 +217,7 @@ class Uplink:
             # a connection from before the link was lost is dead, and nothing would say so
             self._joins = self._link.joins
             session.close()
-        pulse.beat()
+        pulse.beat(_TURN_MS)  # the clock may be asking for the Date: that is waited for
         response = response or self.response
         token = self._token.reveal()
         headers = [("Device-Token", token)]

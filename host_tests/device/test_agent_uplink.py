@@ -448,7 +448,8 @@ async def test_sends_at_once_when_asked(tmp):
 
 @ROOMY
 async def test_never_promises_much(tmp):
+    """But before a request, which may have to wait for that of another task."""
     rig = Rig(tmp, Scripted(failure(), None), samples=30, body=2048)
     await rig.run()
-    assert max(rig.pulse.beats) <= 30000
+    assert {ms for ms in rig.pulse.beats if ms > 30000} == {240000}
     assert rig.session.progress == rig.pulse.beat

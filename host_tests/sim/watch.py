@@ -86,6 +86,7 @@ class Watch:
         self._mending = False  # since then, not all that it cost is counted yet
         self._decayed = False  # some time
         self._said_damage = False
+        self._flipped: set[str] = set()  # segments
         self._lost: list[int] = []  # samples that a flipped bit took
         self._again: set[int] = set()  # of which the queue may not know any more that they were sent
 
@@ -255,12 +256,16 @@ class Watch:
             self.violation(f"a sample is stamped {given - true_ms} ms wrong")
         return Entry(tuple(values), self.spool._channels, true_ms, given, self._boot, self._good_clock, slack)
 
-    def _slack(self) -> float:
-        """ms by which a time may be wrong now. A clock that goes on in deep sleep is as poor as it is."""
+    def _slack(self, since: float | None = None) -> float:
+        """ms by which a time may be wrong now, when it was right at `since`: when the clock was set, unless told.
+
+        A clock that goes on in deep sleep is as poor as it is.
+        """
+        since = self._set_at if since is None else since
         world = self.world
         ppm = _PPM + (1.2 * abs(world.spec.sleep_ppm) if world.deep_sleeps else 0)
         slow = 100 + 5 * world.chip.block_ms  # a sample's time is that of its beginning
-        return slow + max(_CLOCK_MS, self._set_wrong) + (world.time.now - self._set_at) * ppm / 1e6
+        return slow + max(_CLOCK_MS, self._set_wrong) + (world.time.now - since) * ppm / 1e6
 
     def _taken(self, number: int, sequence: int, entry: Entry, declined: int) -> None:
         self.appended += 1
@@ -331,6 +336,10 @@ class Watch:
         if not path.startswith("/queue/"):
             disk.put(path, raw)
             return
+        if self._mending or self._rotten or path in self._flipped:
+            return  # what is promised is promised of one at a time
+        if "/s" in path[6:]:
+            self._flipped.add(path)
         before = {sample.sequence: sample for sample in spoolreader.read_files(disk.content("/queue")).queued}
         disk.put(path, raw)
         after = {sample.sequence: sample for sample in spoolreader.read_files(disk.content("/queue")).queued}
@@ -506,6 +515,8 @@ class Watch:
             return
         moment = int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000 + 0.5)
         slack = max(entry.slack, self._slack())
+        if entry.given is None:  # stamped now, by a count that went on since then
+            slack = max(slack, self._slack(self.world.time.now - (self.world.unix() * 1000 - entry.true_ms)))
         if entry.good and self._good_clock and abs(moment - entry.true_ms) > slack:
             self.violation(f"sample {sequence} was taken {moment - entry.true_ms} ms before its time")
 
