@@ -385,3 +385,38 @@ def test_a_week_offline_takes_no_memory(tmp):
     assert drained == 10080
     assert tuple(spool.counters) == (50400, 50400, 0, 0, 0, 0)
     assert most < 4096
+
+
+def test_what_was_settled_after_a_torn_move_stays_settled(tmp):
+    """The power goes when the slots have been moved to the segment, and before they are begun anew."""
+    folder = tmp + "/spool/"
+    spool = new(tmp)
+    slots = {}
+    size = 0
+    for n in range(1000):
+        before = slots
+        spool.append([float(n), n], START + 60000 * n)
+        slots = {}
+        for name in os.listdir(folder):
+            if name[0] == "j":
+                with open(folder + name, "rb") as file:
+                    slots[name] = file.read()
+        grown = os.stat(folder + "s1")[6]
+        if size and grown > size:
+            break
+        size = grown
+    for name in slots:
+        os.remove(folder + name)
+    for name, content in before.items():
+        with open(folder + name, "wb") as file:
+            file.write(content)
+    spool = new(tmp)
+    assert [sequence for sequence, _ in queue(spool)] == list(range(1, n + 1))
+    spool.begin(n)
+    spool = new(tmp)
+    assert spool.in_flight == (1, n)
+    spool.ack(n)
+    spool.sync()
+    spool = new(tmp)
+    assert queue(spool) == []
+    assert spool.counters == (2 * n, 2 * n, 0, 0, 0, 0)

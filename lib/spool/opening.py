@@ -116,6 +116,9 @@ def _recover(spool, os, path: str) -> None:
         spool._log("the journal was damaged: going on at sequence %d" % spool.next_sequence)
     elif segments and spool._size_of("s%d" % segments[-1]) != spool._size:
         _survey(spool, spool._size)
+        # The power went when the slots had been emptied and were not yet begun anew: that comes first now. A state in
+        # them that is newer than the one that was moved would else lose against it at the next start.
+        spool._renew = spool._unsaved = True
     if segments and spool._cursor < segments[0]:
         spool._skip(segments[0])
     spool._collect()
