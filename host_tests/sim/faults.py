@@ -403,7 +403,10 @@ _ONLY = ("/settings.2.json", "/roots/0.der", "/roots/1.der")
 
 
 @_fault
-def flash_write(world: Any, draw: Random, lasts: int) -> End:
+def flash_write(world: Any, draw: Random, lasts: int) -> End | None:
+    """On the model alone: littlefs as it comes for a PC ends the whole process by an assertion after some of them."""
+    if world.spec.littlefs:
+        return None
     return _hold(world.disk.faulty, "write", draw.choice((0.1, 0.5, 1.0)), 0.0)
 
 
