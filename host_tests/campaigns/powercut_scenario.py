@@ -280,10 +280,11 @@ def between(found, a, b, exact):
     return found in (a, b) or not exact and min(a, b) <= found <= max(a, b)
 
 
-def check(model, low, high, spool, SpoolError, make_again):
+def check(model, low, high, spool, SpoolError, make_again, at_once):
     """Compares what an opened spool says with what was promised: `low` before the call in progress, `high` after it.
 
     Returns the text of the first violation, or None. Then goes on: appends, reads, acknowledges all, opens again.
+    at_once: before it appends, what is queued is announced, and the power goes once more.
     """
     dropping = low.dropped != high.dropped
     books = spool.counters
@@ -360,6 +361,11 @@ def check(model, low, high, spool, SpoolError, make_again):
     if len(rows) < min(len(low.rejects), 12):
         return "quarantine lost rows: %d left" % len(rows)
     # Life goes on.
+    if at_once and queued:
+        spool.begin(n - 1)
+        spool = make_again()
+        if spool.in_flight is None or spool.in_flight[1] != n - 1:
+            return "the batch that was in flight before anything was appended was forgotten"
     for k in range(3):
         # The third is large: the slots are emptied into the segment.
         added = [k == 1, "new"] if high.channels is TWO else [k + 0.25, 2.5, 3.5, 4.5, k]
@@ -424,7 +430,7 @@ def cuts(disk, make_spool, SpoolError, recorded, first, every):
                         disk.mount(scratch)
                         return make_spool(high.channels, 1, "drop_oldest")
 
-                    violation = check(model, low, high, spool, SpoolError, again)
+                    violation = check(model, low, high, spool, SpoolError, again, number // every % 2 == 0)
                     disk.unmount()
                 except (OSError, SpoolError, ValueError, IndexError, KeyError, TypeError, AttributeError) as e:
                     violation = "raised %r" % e

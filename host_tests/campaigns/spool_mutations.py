@@ -40,6 +40,13 @@ MUTATIONS = [
         '                self._write(name, "ab", parts)',
     ),
     Mutation(
+        "a move that was cut short is not brought to its end by the next start",
+        "powercut",
+        "opening.py",
+        "        spool._renew = spool._unsaved = True\n    if segments",
+        "    if segments",
+    ),
+    Mutation(
         "no CRC check",
         "damage",
         "records.py",
