@@ -37,13 +37,13 @@ _START_MS = 800  # from reset to the first line of the program
 
 
 class Sht4x:
-    """The chip. mode: "" or what it does wrong; block_ms: for how long it holds up the processor; hangs: for ever;
+    """The chip. mode: "" or what it does wrong; block_ms: for how long it holds up the processor; hangs: for ever, when not 0;
     hung: since the board has started it has."""
 
     def __init__(self, climate: Callable[[], tuple[float, float]], spend: Callable[[int], None]):
         self.mode = ""
         self.block_ms = 0
-        self.hangs = False
+        self.hangs = 0
         self.hung = False
         self.writes = 0
         self._spend = spend
