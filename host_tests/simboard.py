@@ -233,7 +233,7 @@ class _Relay(CountingRelay):
         if draw() < net.refused:
             _reset(board)
         elif draw() < net.lost or net.tls == "stall":
-            with board, net.nothing_comes():
+            with board:
                 await self._swallow(board)
         elif net.tls:
             with suppress(OSError):
@@ -243,6 +243,10 @@ class _Relay(CountingRelay):
             _reset(board)
         else:
             await super()._link(board)
+
+    async def _swallow(self, source: socket.socket) -> None:
+        with self.net.nothing_comes():
+            await super()._swallow(source)
 
     async def _pump(self, source: socket.socket, sink: socket.socket, counter: str) -> None:
         # half a handshake, and some bytes of an answer, are what may be left of a connection
