@@ -368,7 +368,9 @@ class DutyNode(Node):
             if known and self._memory:
                 wrong = clock._offset - before - (clock._at - at) * drift // 10000000
                 self._rate, self._odd = learn(self._rate, self._odd, wrong, self._slept)
-                if abs(self._rate - self._notes.get("sleep_rate", 0)) >= _NOTED_RATE:
+                noted = self._notes.get("sleep_rate", 0)
+                # one that is known is noted, however small: with none, the next lie would be taken for one
+                if abs(self._rate - noted) >= _NOTED_RATE or self._rate and not noted:
                     self._notes.put("sleep_rate", self._rate)
             self._slept = 0
             clock._base = None if self._memory else clock._base  # a crystal that rests is not measured
