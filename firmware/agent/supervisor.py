@@ -74,6 +74,7 @@ class Supervisor:
         self._log = log
         self._crashed = crashed
         self._pulses = []
+        self._ending = []  # tasks that were told to
         self.restarts = 0
         self._looks = 0
         self._short = 0
@@ -98,6 +99,7 @@ class Supervisor:
         for pulse in self._pulses:
             if pulse.name == name:
                 pulse.task.cancel()
+                self._ending.append(pulse.task)
                 self._pulses.remove(pulse)
                 break
 
@@ -134,6 +136,8 @@ class Supervisor:
         silent = None
         while self._pulses:
             self._looks += 1
+            # wait_for() forgets a cancel() that comes in the moment in which its time is over: it is told again
+            self._ending = [task for task in self._ending if not task.done() and task.cancel()]
             if self._short >= _SHORT and self._looks > _SHORT_LOOKS:
                 raise MemoryError("memory ran out " + str(self._short) + " times: only a reset helps")
             now = ticks_ms()

@@ -283,3 +283,29 @@ async def test_an_event_that_is_set_is_not_waited_for():
     event.set()
     assert await supervisor.Pulse("x").wait(event, 1000)
     assert house.world.ms == 0
+
+
+async def test_a_task_that_has_missed_its_end_is_told_again():
+    """As wait_for() does when it is cancelled in the moment in which its time is over."""
+    house = House()
+    rounds = []
+
+    async def misses(pulse):
+        try:
+            await pulse.sleep(10000)
+        except asyncio.CancelledError:
+            pass
+        while True:
+            await pulse.sleep(700)
+            rounds.append(house.world.ms)
+
+    async def stops(pulse):
+        await pulse.sleep(5000)
+        house.supervisor.stop("misses")
+
+    house.start("misses", misses)
+    house.start("stops", stops)
+    house.start("idle", idle)
+    await house.run(30000)
+
+    assert len(rounds) <= 2

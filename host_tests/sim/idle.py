@@ -64,7 +64,7 @@ class Idle:
         world = self._world
         node = world.watch.node
         house = node.house if node is not None else None
-        if house is None or house._short or loop.inject is not None:
+        if house is None or house._short or house._ending or loop.inject is not None:
             return False
         heap, time = loop._heap, loop.time
         now = time.now
