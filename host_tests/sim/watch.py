@@ -298,7 +298,7 @@ class Watch:
                 self._sampled += entry.readings  # declined, and the power went before the call was over
                 self._gone += entry.readings
         self._maybe.clear()
-        if self._rotten:
+        if self._rotten or self._mending and spool._renew:  # damaged still, for nothing was written since
             self._after_rot()
             return
         self._unsettled_again()
