@@ -37,8 +37,8 @@ _START_MS = 800  # from reset to the first line of the program
 
 
 class Sht4x:
-    """The chip. mode: "" or what it does wrong; block_ms: for how long it holds up the processor; hangs: for ever, when not 0;
-    hung: since the board has started it has."""
+    """The chip. mode: "" or what it does wrong; block_ms: for how long it holds up the processor; hangs: for ever, when
+    it is not 0; hung: since the board has started it has."""
 
     def __init__(self, climate: Callable[[], tuple[float, float]], spend: Callable[[int], None]):
         self.mode = ""
