@@ -10,18 +10,20 @@ import pytest
 from sim import campaign, coverage
 from sim.campaign import live
 from sim.faults import KINDS, RATES, Fault, faults_of
+from sim.loop import IoQueue, Loop, Time
 from sim.shrink import likeness, play, shrink
 from sim.spec import Spec, spec_of
 from sim.world import World
 
 # a board each, deep and light sleep, always on, littlefs, one network and two, hostile or not
-SEEDS = (1, 4, 9, 12, 17, 25, 33)
-DAYS = 7
+SEEDS = (1, 4, 9, 12, 17, 25, 26, 33, 41, 50, 57, 63, 67, 70)
+DAYS = 30
+FRESH_DAYS = 10
 
 
 def lived(spec: Spec) -> None:
     row = live(spec)
-    said = f"make campaign-sim SEED={spec.seed} DAYS={spec.days} TRACE=1"
+    said = f"make campaign-sim SEED={spec.seed} DAYS={spec.days:g} TRACE=1"
     assert not row["violations"], f"{row['violations'][0]}: {said}"
     assert row["stored"] and row["faults"], said
 
@@ -39,7 +41,7 @@ def test_a_life_that_nobody_has_lived(capsys):
     seed = random.SystemRandom().randrange(10**6, 10**9)
     with capsys.disabled():
         print(f" [seed {seed}] ", end="")
-    lived(spec_of(seed).lasting(DAYS))
+    lived(spec_of(seed).lasting(FRESH_DAYS))
 
 
 def test_the_command_lives_on_the_real_file_system_too():
@@ -66,6 +68,43 @@ def test_a_seed_tells_the_same_story_again():
 def test_what_is_passed_over_would_have_changed_nothing(seed, board, sleeps):
     spec = Spec(seed, 1.5, board, sleeps=sleeps, hostile=True)
     assert told(spec, fast=True) == told(spec, fast=False)
+
+
+def test_nothing_of_a_boot_that_is_over_is_woken_in_the_next():
+    # a handshake's answer was on its way when the power went
+    said: list[str] = []
+    time = Time()
+    loop = Loop(time, lambda what, error: said.append(f"{what}: {error!r}"))
+    sleep_ms = loop.asyncio.sleep_ms
+
+    class Silent:
+        waiters: list = [None, None]
+        readable = writable = staticmethod(bool)
+
+    class Readable:
+        def __await__(self):
+            IoQueue(loop).queue_read(Silent)
+            yield
+
+    async def waits():
+        await Readable()
+
+    async def first():
+        await loop.asyncio.wait_for_ms(waits(), 5000)
+
+    async def boot():
+        loop.create_task(first())
+        await sleep_ms(10)
+
+    async def next_boot():
+        await sleep_ms(20)
+
+    loop.run(boot())
+    assert Silent.waiters[0] is not None
+    loop.end()
+    time.at(20, lambda: loop.wake(Silent, 0))
+    loop.run(next_boot())
+    assert not said and time.now == 30
 
 
 def test_every_kind_of_fault_has_a_rate_and_can_be_written_down():

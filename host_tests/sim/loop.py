@@ -338,6 +338,7 @@ class Loop:
         for task in list(self.tasks):
             with suppress(Exception, CancelledError, Ended):  # nobody is there any more to hear of it
                 task.coro.close()
+            task.finished = True  # an answer that is still on its way may wake it in the next boot
         self.tasks.clear()
         self._heap.clear()
         self.inject = self.passed = None
