@@ -199,6 +199,8 @@ class Watch:
             before = clock.now()
             fine = not clock._coarse and self._good_clock
             set_clock(clock, unix_ms, at_ticks, source)
+            if fine and source == clock.BY_DATE and clock.now() == before:
+                return  # it is left as it is: as right as it was
             world = self.world
             step = _SMALL_STEP_MS if before is None else abs(clock.now() - before)
             wrong = clock.now() - world.unix() * 1000
