@@ -11,6 +11,8 @@ forget("extras", "tagoio")
 
 _READ = b'{"sent":true}'
 _MINUTE_MS = const(60000)
+_LONG_S = const(259200)  # three days: longer than a server is in trouble
+_TAKEN = (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
 
 
 def _records(look, path):
@@ -19,8 +21,9 @@ def _records(look, path):
     for row in look.parameters.rows(path):
         if not row[0]:
             why = row[3]
+    time, tag = 0, look.node.spool.tag  # where the first line is damaged
     for index, (identity, key, _, reason, shown) in enumerate(look.parameters.rows(path)):
-        if not index:
+        if not isinstance(identity, str):
             time, tag = identity, key
         elif identity:
             text = verdicts.tidy(key)
@@ -34,14 +37,10 @@ def _records(look, path):
                 text += ": taken back: " + why
             else:
                 text += ": applied"
-            yield extras.to_json(
-                {
-                    "variable": "settings",
-                    "value": text,
-                    "time": records.iso8601(time * 1000).decode(),
-                    "group": "%s_s%d_%d" % (tag, time, index),
-                }
-            )
+            record = {"variable": "settings", "value": text, "group": "%s_s%d_%d" % (tag, time, index)}
+            if time:
+                record["time"] = records.iso8601(time * 1000).decode()
+            yield extras.to_json(record)
 
 
 def _body(look, path):
@@ -53,14 +52,21 @@ def _body(look, path):
 
 
 async def report(look, path: str, on_trial: bool) -> bool:
-    """Tell it. False: it has to be told again; of a change on trial, too, when TagoIO refuses what it is told."""
+    """Tell it. False: it has to be told again."""
     size = sum([len(piece) for piece in _body(look, path)])
     if size == 1:  # damaged, and nothing is left to tell; a trial is over when readings have arrived since the start
         return not on_trial or bool(look.node.status["verdict"])
     verdict = await look.ask("POST", "/data", _body(look, path), size)
-    if verdict in (verdicts.REJECTED, verdicts.TOO_LARGE) and not on_trial:
-        return True  # it will never be taken
-    return verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
+    if (
+        verdict in (verdicts.REJECTED, verdicts.TOO_LARGE, verdicts.DEVICE_REFUSES)
+        and not on_trial
+        and look.node.status["verdict"] in _TAKEN
+    ):
+        # a server in trouble refuses anything for a while; this one takes readings, and will never take what is old
+        for row in look.parameters.rows(path):
+            age = look.node.clock.now() // 1000 - row[0] if not isinstance(row[0], str) else 0
+            return abs(age) > _LONG_S
+    return verdict in _TAKEN
 
 
 async def mark(look, path: str, rows_path: str) -> bool:
@@ -95,7 +101,7 @@ async def mark(look, path: str, rows_path: str) -> bool:
                 # one may be gone meanwhile, and is not in the next answer; with a second it is the server
                 if failed < 2:
                     verdict = await look.ask("PUT", rows_path + "/" + identity, (_READ,), len(_READ))
-                    marked = verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)
+                    marked = verdict in _TAKEN
                 if not marked:
                     failed += 1 if verdict in (verdicts.MISCONFIGURED, verdicts.REJECTED) else 2
                     continue

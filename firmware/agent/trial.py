@@ -16,10 +16,13 @@ _LONGEST_MS = const(86400000)  # with or without; of a node that sleeps, too
 async def watch(pulse, node, remote, folder: str = parameters.FOLDER) -> None:
     """Until it is confirmed, remote.trial False, or undone, which starts the node again."""
     stage = parameters.stage(folder)
+    began = None
     try:
-        began = next(parameters.rows(folder + "/" + stage))[0] * 1000
-    except (OSError, StopIteration, TypeError):
-        return  # it is over, or nothing can be read of it: its starts are counted
+        for row in parameters.rows(folder + "/" + stage):
+            began = row[0]
+            break
+    except OSError:
+        return  # it is over, or cannot be read: its starts are counted
     remote.watches = watch = remote.watches + 1
     failing = 0
     while remote.trial and watch == remote.watches:  # one that sleeps begins another with each wake
@@ -31,8 +34,8 @@ async def watch(pulse, node, remote, folder: str = parameters.FOLDER) -> None:
         elif node.link.up.is_set():
             failing += _LOOK_MS
         now = node.clock.now()
-        if now is not None:
-            waited = max(waited, now - began)
+        if now is not None and isinstance(began, int):  # it may be damaged
+            waited = max(waited, now - began * 1000)
         if remote.trial and not node.session.busy() and (failing >= _PATIENCE_MS or waited >= _LONGEST_MS):
             why = "nothing was delivered for %d minutes" % ((failing or waited) // 60000)
             if status["error"]:

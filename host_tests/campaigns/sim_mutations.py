@@ -84,7 +84,7 @@ MUTATIONS: list[Mutation] = [
     ("a setting from afar is forgotten at the next start", "agent.overlay", 'values, roots = _read(folder + "/values")', "values, roots = {}, []", 1, {}),
     ("a parameter is dealt with at every look", "agent.changes", "seen[place] = before.get(place, checksum if read else None)", "seen[place] = None", 1, {}),
     ("a parameter is not marked as read", "agent.reports", "if marked is False:", "if marked is None:", 1, {}),
-    ("a change is kept, whether anything arrives or not", "agent.reports", "return verdict in (verdicts.ACCEPTED, verdicts.ACCEPTED_WITH_WARNING)\n\n\n", "return True\n\n\n", 2, {}),
+    ("a change is kept, whether anything arrives or not", "agent.reports", "return verdict in _TAKEN\n\n\n", "return True\n\n\n", 2, {}),
     ("a trial has no end", "agent.trial", "(failing >= _PATIENCE_MS or waited >= _LONGEST_MS)", "False", 2, {}),
 ]  # fmt: skip
 

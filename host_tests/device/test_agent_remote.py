@@ -5,7 +5,7 @@ import json
 from agentworld import Console, Pulse, World
 
 import pytest
-from agent import app, changes, overlay, parameters, remote, reports, settings, trial
+from agent import app, changes, overlay, parameters, remote, settings
 from agent.log import Log
 from tagoio import verdicts
 
@@ -17,9 +17,9 @@ def rows_of(body, size=100000, limit=4096):
     found = []
     answer = changes.Rows(bytearray(limit), lambda row, whole: found.append((bytes(row), whole)))
     answer.begin("GET")
-    data = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    for at in range(0, len(data), size):
-        answer.feed(data[at : at + size])
+    for data in (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body):
+        for at in range(0, len(data), size):
+            answer.feed(memoryview(data)[at : at + size])
     assert answer.complete
     return found, answer.body()
 
@@ -338,29 +338,6 @@ def test_a_wake_is_no_start_that_counts(tmp):
         assert values["sample.every"] == 10000 and values["remote.stage"] == stage == parameters.stage(folder)
 
 
-async def test_a_trial_lasts_a_day_whether_the_time_is_known_or_not(tmp):
-    """The count of milliseconds goes on in sleep, where each wake looks anew."""
-    for mono, outcome in ((86399999, "trial.1"), (86400000, "undone")):
-        folder = tmp + "/remote%d" % mono
-        parameters.folder(folder)
-        with open(folder + "/trial.1", "wb") as file:
-            parameters.write(file, [1, "tag", 0, "", ""])
-        node = Node()
-        node.spool = node.clock = node.link = node.log = node.session = node.up = node
-        node.mono, node.now = lambda mono=mono: mono, lambda: None
-        node.is_set = node.busy = lambda: False
-        node.status = {"verdict": "", "error": "no time"}
-        node.warning = node.restart = lambda *what: None
-        node.trial = True
-        node.watches = 0
-
-        def enough(ms, node=node):
-            node.trial = False
-
-        await trial.watch(Pulse(None, enough), node, node, folder)
-        assert parameters.stage(folder) == outcome
-
-
 def test_what_was_dealt_with_is_written_when_it_changes(tmp):
     node = Node()
     look = changes.Look(None, node, node, None, tmp)
@@ -378,22 +355,6 @@ def test_what_was_dealt_with_is_written_when_it_changes(tmp):
     seen[1] = 2
     look.remember(seen)
     assert changes.Look(None, node, node, None, tmp).seen() == seen
-
-
-async def test_of_a_list_that_is_damaged_nothing_is_told(tmp):
-    """A change on trial is confirmed by readings that arrive, then."""
-    node = Node(OSError(5))
-    look = changes.Look(Pulse(node.world), node, node, None, tmp)
-    path = tmp + "/trial.5"
-    with open(path, "wb") as file:
-        parameters.write(file, [1, "tag", 0, "", ""])
-        parameters.write(file, ["", "", 0, "5 starts without a delivered upload", ""])
-        file.write(b"damaged")
-    assert await reports.report(look, path, False)
-    assert not await reports.report(look, path, True)
-    node.status["verdict"] = verdicts.ACCEPTED
-    assert await reports.report(look, path, True)
-    assert node.asked == 0
 
 
 # ---- when
