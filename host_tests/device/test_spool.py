@@ -420,3 +420,31 @@ def test_what_was_settled_after_a_torn_move_stays_settled(tmp):
     spool = new(tmp)
     assert queue(spool) == []
     assert spool.counters == (2 * n, 2 * n, 0, 0, 0, 0)
+
+
+def test_what_is_announced_after_a_move_that_failed_is_known_after_a_start(tmp):
+    """A slot cannot be read while the slots are moved to the segment: what came before it is there, and older."""
+    spool = new(tmp)
+    read = spool._read
+
+    def failing(name, at, buffer):
+        if name == "j9":
+            raise SpoolError("j9 cannot be read (error 5): check the flash")
+        return read(name, at, buffer)
+
+    spool._read = failing
+    n = 0
+    with pytest.raises(SpoolError):
+        while n < 1000:
+            spool.append([float(n), n], START + 60000 * n)
+            n += 1
+    spool._read = read
+    spool.begin(n)
+    spool = new(tmp)
+    assert spool.in_flight == (1, n)
+    assert [sequence for sequence, _ in queue(spool)] == list(range(1, n + 1))
+    assert spool.append([float(n), n], START + 60000 * n) == n + 1
+    spool.ack(n)
+    spool = new(tmp)
+    assert queue(spool) == [(n + 1, [float(n), n])]
+    assert spool.counters == (2 * n + 2, 2 * n, 2, 0, 0, 0)

@@ -336,14 +336,17 @@ class Spool:
         context = self._context
         if context:
             name = "s%d" % self._segments[-1]
-            if record or self._live() < self.next_sequence:
-                while self._oldest and self._full() and self._drop():
-                    pass
-                self._write(name, "ab", None, record)
+            try:
+                if record or self._live() < self.next_sequence:
+                    while self._oldest and self._full() and self._drop():
+                        pass
+                    self._write(name, "ab", None, record)
+            finally:
+                # when a slot could not be read, a part is there, with a state that the next in the slots overrules
+                self._size = self._size_of(name)
             if record:
                 self.next_sequence += 1
                 self._books[_SAMPLED] += readings
-            self._size = self._size_of(name)
         self._moved = self.next_sequence - 1
         self._start_round()
         while self._bad:
