@@ -34,10 +34,10 @@ MUTATIONS = [
         "queue.py",
         'self._write(name, "ab", None, record)',
         "parts = [bytes(p) for p in self._moving(record)]\n"
-        "                self._moved = self.next_sequence - 1\n"
-        "                self._start_round()\n"
-        "                self._commit()\n"
-        '                self._write(name, "ab", parts)',
+        "                    self._moved = self.next_sequence - 1\n"
+        "                    self._start_round()\n"
+        "                    self._commit()\n"
+        '                    self._write(name, "ab", parts)',
     ),
     Mutation(
         "a move that was cut short is not brought to its end by the next start",
