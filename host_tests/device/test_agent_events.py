@@ -118,6 +118,25 @@ async def test_what_happens_while_others_are_sent_is_sent_next(tmp):
     assert [record["value"] for record in await rig.send()] == ["second"]
 
 
+async def test_what_makes_room_while_it_is_sent_ends_nothing(tmp):
+    rig = Rig(tmp)
+    for n in range(16):
+        rig.add("event", str(n))
+    uplink = Uplink()
+    exchange = uplink.exchange
+
+    async def busy(*what):
+        if len(uplink.sent) < 3:  # for which the one on its way makes room, and the next
+            rig.add("event", "late")
+            rig.add("event", "late")
+        return await exchange(*what)
+
+    uplink.exchange = busy
+    await rig.events.send(Pulse(rig.world), uplink)
+    await rig.send()
+    assert [name for name in rig.names() if name[-5:] != ".sent"] == []
+
+
 async def test_of_a_boot_that_never_knew_the_time_it_goes_without(tmp):
     rig = Rig(tmp, synced=False)
     rig.add("event", "early")
@@ -178,13 +197,38 @@ async def test_what_was_not_taken_goes_again_the_same_after_a_pause_that_grows(t
 
 
 @pytest.mark.parametrize("verdict", (verdicts.REJECTED, verdicts.TOO_LARGE))
-async def test_what_tagoio_refuses_blocks_nobody(tmp, verdict):
+async def test_what_tagoio_refuses_blocks_nobody_and_goes_again_for_three_days(tmp, verdict):
+    """A server in trouble refuses anything for a while."""
     rig = Rig(tmp)
     rig.add("event", "odd")
     rig.add("event", "good")
-    assert len(await rig.send(verdict, verdicts.ACCEPTED)) == 2
-    assert await rig.send() == []
+    assert [record["value"] for record in await rig.send(verdict, verdicts.ACCEPTED)] == ["odd", "good"]
     assert "refused: why" in rig.console.text()
+    assert await rig.send() == [] and rig.names() == ["1.event", "2.event.sent"]
+    tried = 0
+    while True:
+        rig.world.ms += 3600000
+        sent = await rig.send(verdict)
+        if not sent:
+            break
+        assert [record["value"] for record in sent] == ["odd"]
+        tried += 1
+    assert tried == 72 and rig.names() == ["2.event.sent"]
+
+
+async def test_what_was_refused_while_the_server_was_in_trouble_arrives_later(tmp):
+    rig = Rig(tmp, synced=False)
+    rig.add("crash", "without a time")
+    rig.boot()
+    rig.add("event", "first")
+    rig.add("event", "second")
+    assert len(await rig.send(verdicts.REJECTED)) == 3
+    rig.world.ms += 59999
+    assert await rig.send() == []
+    rig.world.ms += 1
+    assert [record["value"] for record in await rig.send()] == ["without a time", "first", "second"]
+    rig.world.ms += 3600000
+    assert await rig.send() == []
 
 
 async def test_a_secret_leaves_with_no_event(tmp):
