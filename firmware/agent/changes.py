@@ -191,7 +191,8 @@ class Look:
                 return False
             if on_trial:
                 self.node.log.info("remote", "the new settings are kept")
-                os.rename(folder + "/next", folder + "/values")
+                if parameters.there(folder + "/next"):  # or else the flash failed after this, the last time
+                    os.rename(folder + "/next", folder + "/values")
                 self.remote.trial = False
             os.rename(path, folder + "/told")
         return await reports.mark(self, folder + "/told", _PATH)

@@ -129,3 +129,24 @@ async def test_a_trial_lasts_a_day_whether_the_time_is_known_or_not(tmp):
             node.ms = ms
             await trial.watch(Pulse(None, lambda ms, node=node: setattr(node, "trial", False)), node, node, folder)
             assert parameters.stage(folder) == stage, (rows, now, ms)
+
+
+async def test_a_change_that_is_confirmed_already_is_brought_to_its_end(tmp):
+    """The flash failed the last time, when `next` had become `values`."""
+    node = Node(verdicts.ACCEPTED)
+    node.status["verdict"] = verdicts.ACCEPTED
+    node.info = node.warning
+    listed(tmp + "/trial.1", [node.now() // 1000, "tag", 0, "", ""], APPLIED)
+    look = changes.Look(Pulse(node.world), node, node, node, tmp)
+    marked = []
+
+    async def mark(*_):
+        marked.append(parameters.stage(tmp))
+        return True
+
+    real, reports.mark = reports.mark, mark
+    try:
+        assert await look._go_on("trial.1")
+    finally:
+        reports.mark = real
+    assert marked == ["told"] and not node.trial
