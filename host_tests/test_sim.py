@@ -5,6 +5,7 @@ node-years; sim/README.md says how it works.
 import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from sim import campaign, coverage
@@ -31,6 +32,18 @@ def lived(spec: Spec) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_life_breaks_no_invariant(seed):
     lived(spec_of(seed).lasting(DAYS))
+
+
+@pytest.mark.parametrize(
+    "seed",
+    (
+        920057,  # a bit flips in the list of what was told of remote settings: it is told again
+        920087,  # the power is off for hours, from the last moment before a calm on
+        920117,  # sent again without word, refused, and sent in parts: each part may be there twice
+    ),
+)
+def test_what_a_node_cannot_know_is_not_held_against_it(seed):
+    lived(replace(spec_of(seed), days=12, hostile=True, sample=3600))
 
 
 def test_a_life_of_a_sample_a_minute():

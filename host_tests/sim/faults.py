@@ -356,14 +356,18 @@ def server_lags(world: Any, draw: Random, lasts: int) -> End:
 # ---- power
 
 
+_START_MS = 800
+
+
 def _off(draw: Random) -> int:
-    return int(draw.choice((800, 800, 5 * _S, 10 * _MIN, 5 * _HOUR)) * draw.uniform(0.5, 1.5))
+    return int(draw.choice((_START_MS, _START_MS, 5 * _S, 10 * _MIN, 5 * _HOUR)) * draw.uniform(0.5, 1.5))
 
 
 @_fault
 def power_cut(world: Any, draw: Random, lasts: int) -> None:
     if world.running:
-        raise Ended("power cut", _off(draw))
+        quiet = min((begin for begin, end in calms(world.spec) if end > world.time.now), default=world.end)
+        raise Ended("power cut", min(_off(draw), max(quiet - world.time.now, _START_MS)))
 
 
 @_fault

@@ -46,6 +46,10 @@ class Entry:
     def readings(self) -> int:
         return bin(self.left).count("1")
 
+    def settled(self, variable: str) -> bool:
+        names = [channel[0] for channel in self.channels]
+        return variable in names and not self.left >> names.index(variable) & 1
+
 
 class Watch:
     """violations: what was broken, in words. seen: states that were met, for coverage."""
@@ -71,7 +75,7 @@ class Watch:
         self._last: dict[str, int] = {}  # variable: newest sequence stored
         self._settled = 0  # every sample up to this one is settled
         self._settling = 0, 0  # sample and bit of the reading that is being settled
-        self._blind = False
+        self._blind: set[int] = set()  # samples that were sent again without word, and may be there twice
         self._good_clock = True
         self._set_at = 0
         self._taken_at = 0
@@ -172,11 +176,11 @@ class Watch:
         kind.__init__, kind.append, kind.ack, kind.quarantine = opened, appended, acked, settled
 
     def _is_settled(self, sequence: int, index: int) -> None:
-        self._blind = False
         entry = self._truth.get(sequence)
         if entry is not None:
             entry.left &= ~(1 << index)
             if not entry.left:
+                self._blind.discard(sequence)
                 self._recent[sequence] = self._truth.pop(sequence)
 
     def _blamed(self, sequence: int, index: int, reason: str) -> None:
@@ -243,7 +247,7 @@ class Watch:
             resent = uplink._status["resent"]
             answer = await ask(uplink, pulse)
             if uplink._status["resent"] > resent:
-                self._blind = True
+                self._blind.update(sequence for sequence in self._truth if sequence <= uplink._batch.last)
             return answer
 
         kind._step, kind._ask = stepped, asked
@@ -440,7 +444,7 @@ class Watch:
         for sequence in range(max(self._settled - _KEPT_GROUPS, 0), max(upto - _KEPT_GROUPS, 0)):
             self.world.server.forget(f"{self._tag}_{sequence}")
         self._settled = max(self._settled, upto)
-        self._blind = False
+        self._blind = {sequence for sequence in self._blind if sequence > upto}
 
     def check_reader(self) -> None:
         """The independent reader finds on flash what is queued. Everything has to be committed."""
@@ -485,7 +489,7 @@ class Watch:
                 self._check_record(record, entry, variable, sequence)
             return
         if variable in self.world.server.stored.get(record["group"], ()) or entry is None:
-            if not self._blind:
+            if sequence not in self._blind or entry is None or entry.settled(variable):
                 self.violation(f"{variable} of sample {sequence} is stored twice")
             return
         if sequence <= self._last.get(variable, 0):
