@@ -57,7 +57,7 @@ def spec_of(seed: int) -> Spec:
         policy=draw.choice(("drop_oldest", "drop_oldest", "drop_newest")),
         ppm=draw.uniform(-45, 45),
         littlefs=draw.random() < 0.06,
-        hostile=draw.random() < 0.15,
+        hostile=draw.random() < 0.05,
         sleeps=sample >= 600 and draw.random() < 0.98,
         sleep_ppm=draw.uniform(-4000, 4000),
         health=draw.choice((0, 3600, 21600, 21600)),
