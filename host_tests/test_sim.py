@@ -39,6 +39,7 @@ def test_a_life_breaks_no_invariant(seed):
     (
         920057,  # a bit flips in the list of what was told of remote settings: it is told again
         920087,  # the power is off for hours, from the last moment before a calm on
+        920213,  # what could not be written is on flash all the same; the next, at which the power goes, is not
         920117,  # sent again without word, refused, and sent in parts: each part may be there twice
     ),
 )

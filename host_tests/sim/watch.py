@@ -67,7 +67,7 @@ class Watch:
         self.may_lose = False  # flash was damaged: readings may be lost, and are counted
         self.bites = 0
         self._truth: dict[int, Entry] = {}
-        self._maybe: dict[int, Entry] = {}
+        self._maybe: dict[int, list[Entry]] = {}  # whose append has not returned, or failed: the newest last
         self._recent: dict[int, Entry] = {}  # settled a moment ago
         self._sampled = 0  # readings that the spool took or declined
         self._gone = 0  # readings that left the queue unsent
@@ -138,7 +138,7 @@ class Watch:
             entry = self._entry(values, time)
             sequence = spool.next_sequence
             if entry.left:
-                self._maybe[sequence] = entry
+                self._maybe.setdefault(sequence, []).append(entry)
             declined = spool._books[5]
             number = append(spool, values, time, mono, *more)
             if entry.left:
@@ -296,7 +296,7 @@ class Watch:
             self.violation(f"the spool's tag changed from {self._tag} to {spool.tag}")
         self._tag = spool.tag
         for sequence in sorted(self._maybe):
-            entry = self._maybe[sequence]
+            entry = self._which(sequence)
             if sequence < after and sequence not in self._truth:
                 self._truth[sequence] = entry
                 self._sampled += entry.readings
@@ -315,6 +315,16 @@ class Watch:
             else:
                 self.violation(f"sample {sequence} was committed, and is gone after the start")
         self.check_books()
+
+    def _which(self, sequence: int) -> Entry:
+        """Of those that may have got this number: a write that failed may be on flash, and what came after it not."""
+        entries = self._maybe[sequence]
+        if len(entries) > 1:
+            for sample in spoolreader.read_files(self.world.disk.content("/queue")).queued:
+                for entry in entries:
+                    if sample.sequence == sequence and tuple(sample.values) == entry.values:
+                        return entry
+        return entries[-1]
 
     def _unsettled_again(self) -> None:
         """What was settled, but not yet on flash, waits again: that is no loss, and will be asked for."""
