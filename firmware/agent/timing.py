@@ -17,6 +17,7 @@ _ALIKE_MS = const(3000)
 _COARSE_MS = const(5000)  # by which a Date may be wrong on a slow day
 _BASE_MS = const(10800000)  # of a measurement of the crystal: an answer is some 50 ms wrong
 _MOST_DRIFT = const(2000)  # tenths of ppm: no crystal is so bad
+_ODD_DRIFT = const(500)  # from what is known: weather does less, a wrong answer hours ago does more
 _NOTED_DRIFT = const(20)
 _TURN_MS = const(30000)
 
@@ -96,15 +97,20 @@ def _measure(clock, mono, offset, source, jumped):
     if source != SYNCED:
         return
     if clock._base is None or jumped:
-        clock._base = mono, offset
+        clock._base = mono, offset, None
         return
-    since, before = clock._base
+    since, before, odd = clock._base
     if mono - since < _BASE_MS:
         return
-    clock._base = mono, offset
+    clock._base = mono, offset, None
     tenths = (offset - before) * 10000000 // (mono - since)
     if abs(tenths) > _MOST_DRIFT:
         return  # a server's fault
+    if clock._measured and abs(tenths - clock._tenths) > _ODD_DRIFT:
+        if odd is None or abs(tenths - odd) > _ODD_DRIFT:
+            clock._base = mono, offset, tenths  # it has to be measured twice
+            return
+        clock._tenths = tenths
     clock._tenths = (clock._tenths + tenths) // 2 if clock._measured else tenths
     clock._measured = True
     clock.drift = clock._tenths / 10

@@ -218,6 +218,28 @@ def test_a_small_jump_after_a_long_time_is_no_drift():
     assert made.clock.drift is None
 
 
+@pytest.mark.parametrize("lie", (-4900, 4900, 2000))
+def test_a_lie_of_a_few_seconds_is_no_drift(lie):
+    made = Made()
+    truth = lived(made, -29, 24)
+    drift = made.clock.drift
+    for wrong in (0, lie, 0, 0, lie, 0):
+        made.world.ms += 6 * 3600000
+        truth += 6 * 3600000 - 6 * 3600 * 29 // 1000
+        made.set(truth + wrong)
+        assert made.clock.drift == pytest.approx(drift, abs=0.3)
+
+
+def test_what_was_measured_wrong_is_measured_again():
+    made = Made()
+    truth = lived(made, 150, 6)
+    for drift in (150, -29):
+        made.world.ms += 6 * 3600000
+        truth += 6 * 3600000 - 6 * 3600 * 29 // 1000
+        made.set(truth)
+        assert made.clock.drift == pytest.approx(drift, abs=0.3)
+
+
 def test_the_date_of_an_answer_is_too_coarse_to_measure_by():
     made = Made()
     for i in range(5):
