@@ -45,10 +45,12 @@ async def send(owner, pulse, uplink) -> None:
         path = owner._folder + "/" + name
         try:
             unix_ms, body = _body(owner, number, name)
-        except (OSError, ValueError):
-            # the power went before it had a text, it made room for others, or what is there is none of ours
-            if name in os.listdir(owner._folder):
-                os.remove(path)
+        except OSError:
+            failed = True  # it made room for others, or cannot be read just now
+            continue
+        except ValueError:
+            # the power went before it had a text, or what is there is none of ours
+            os.remove(path)
             continue
         pieces = [body[at : at + _PIECE] for at in range(0, len(body), _PIECE)]
         verdict, detail, _ = await uplink.exchange(pulse, "POST", "/data", pieces, len(body))

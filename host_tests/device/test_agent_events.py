@@ -133,6 +133,7 @@ async def test_what_makes_room_while_it_is_sent_ends_nothing(tmp):
 
     uplink.exchange = busy
     await rig.events.send(Pulse(rig.world), uplink)
+    rig.world.ms += 60000
     await rig.send()
     assert [name for name in rig.names() if name[-5:] != ".sent"] == []
 
@@ -254,6 +255,28 @@ async def test_what_is_none_of_ours_or_empty_is_passed_over(tmp):
             file.write(text)
     assert [record["value"] for record in await rig.send()] == ["good"]
     assert sorted(os.listdir(rig.folder)) == ["1.event.sent", "notes.txt"]
+
+
+async def test_what_cannot_be_read_just_now_is_sent_later(tmp):
+    rig = Rig(tmp)
+    rig.add("event", "first")
+    rig.add("event", "second")
+    from agent import mail
+
+    def fails(path):
+        if "1.event" in path:
+            raise OSError(5)
+        return open(path)
+
+    mail.open = fails
+    try:
+        await mail.send(rig.events, Pulse(rig.world), Uplink())
+    finally:
+        del mail.open
+    assert rig.names() == ["1.event", "2.event.sent"]
+    assert await rig.send() == []
+    rig.world.ms += 60000
+    assert [record["value"] for record in await rig.send()] == ["first"]
 
 
 async def test_a_flash_that_takes_no_more_is_said(tmp):
