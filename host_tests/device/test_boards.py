@@ -482,6 +482,23 @@ def test_a_pico_sleeps_in_pieces_that_its_watchdog_allows(board, chips, lightsle
     assert chips.resets() == []
 
 
+@on(PICOS, networks=NETWORKS)
+def test_a_pico_sleeps_beside_a_radio_that_does_not_answer(board, chips):
+    module = load(board)
+    rp2 = sys.modules["boards._rp2"]
+    ticks = Ticks(lambda ms: ms)
+
+    def hangs():
+        raise OSError(5, "the radio does not answer")
+
+    real, machine.lightsleep, rp2.time, rp2.wifi_off = machine.lightsleep, ticks.sleep_lightly, ticks, hangs
+    try:
+        module.sleep(6000, ticks.feed)
+    finally:
+        machine.lightsleep = real
+    assert ticks.said == ["fed", ("sleeps", 6000), "fed"]
+
+
 @on(ESP32S + ("virtual",))
 def test_the_clock_that_goes_on_in_sleep(board, chips):
     module = load(board)
