@@ -126,7 +126,12 @@ def recover(node, kept: dict) -> None:
     node._told = kept["told"]
     node.uplink.failures.update(kept["failures"])
     sampler = node.sampler
-    sampler.grids, sampler.left = kept["sampler"]
+    grids, sampler.left = kept["sampler"]
+    # settings that were damaged in the sleep are gone: on the grids of those, no sensor would ever be read
+    for grid in sampler.grids:
+        for before in grids:
+            if before[0] == grid[0]:
+                grid[:] = before
     node._point = min([grid[2] for grid in sampler.grids])
     node._woken = kept["wake"]
     if node._health:

@@ -516,6 +516,15 @@ async def test_a_start_that_takes_its_time_begins_sooner(tmp):
     assert [now % 60000 < 50 for now in life.taken[2:]] == [True] * 6
 
 
+async def test_settings_that_are_lost_in_a_sleep_stop_no_sampling(tmp):
+    life = Life(tmp, True)
+    await life.live(3)
+    life.config["sample.every"] = 120000
+    await life.live(6)
+    assert [now % 120000 < 50 for now in life.taken[3:]] == [True] * 3
+    assert life.taken[5] - life.taken[4] == 120000
+
+
 async def test_a_slow_clock_is_told_to_sleep_less(tmp):
     life = Life(tmp, True)
     Notes(tmp + "/notes").put("sleep_rate", 20000)  # 2 % slow
