@@ -46,7 +46,7 @@ BUGS = {
         "    for text in todo:\n        _do(look, *parameters.command(text))\n    todo = []\n    look.remember(seen)\n",
     ),
     "what was dealt with is not remembered": ("reports", "    look.remember(seen)\n", ""),
-    "told in the name of another look": ("reports", "% (tag, time, index)", "% (tag, look.node.now(), index)"),
+    "told in the name of another look": ("reports", "% (tag, time, index if", "% (tag, look.node.now(), index if"),
     "in force at once": ("overlay", 'with open(folder + "/next", "w")', 'with open(folder + "/values", "w")'),
     "roots stay": ("overlay", 'name[-4:] == ".der"', 'name[-4:] == ".dxr"'),
 }
@@ -61,4 +61,5 @@ def test_each_of_these_bugs_is_seen(bug, tmp_path):
     source = module.read_text()
     assert source.count(right) == 1
     module.write_text(source.replace(right, wrong))
-    assert remote_powercut.Job(256, 0, 5).run(tmp_path)["violations"]
+    # at which of its operations the flash shows it varies with the length of the certificate
+    assert any(remote_powercut.Job(256, first, 5).run(tmp_path)["violations"] for first in range(5))

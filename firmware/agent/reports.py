@@ -22,7 +22,7 @@ def _records(look, path):
         if not row[0]:
             why = row[3]
     time, tag = 0, look.node.spool.tag  # where the first line is damaged
-    for index, (identity, key, _, reason, shown) in enumerate(look.parameters.rows(path)):
+    for index, (identity, key, checksum, reason, shown) in enumerate(look.parameters.rows(path)):
         if not isinstance(identity, str):
             time, tag = identity, key
         elif identity:
@@ -33,11 +33,12 @@ def _records(look, path):
                 text += ": refused: " + reason
             elif key == "command":
                 text += ": accepted"
-            elif why:
+            elif path[-6:] == "undone":  # whether or not it can be read why; one that is kept may hold a reason, too
                 text += ": taken back: " + why
             else:
                 text += ": applied"
-            record = {"variable": "settings", "value": text, "group": "%s_s%d_%d" % (tag, time, index)}
+            group = "%s_s%d_%d" % (tag, time, index if time else checksum)
+            record = {"variable": "settings", "value": text, "group": group}
             if time:
                 record["time"] = records.iso8601(time * 1000).decode()
             yield extras.to_json(record)

@@ -96,9 +96,23 @@ async def test_of_a_list_without_its_head_all_is_told_without_a_time(tmp):
     first, again = node.told
     assert first == again
     assert first == [
-        {"variable": "settings", "value": "duty.on: refused: has to be true or false", "group": "tag_s0_0"},
-        {"variable": "settings", "value": "sample.every = 30: applied", "group": "tag_s0_1"},
+        {"variable": "settings", "value": "duty.on: refused: has to be true or false", "group": "tag_s0_5"},
+        {"variable": "settings", "value": "sample.every = 30: applied", "group": "tag_s0_6"},
     ]
+
+
+async def test_what_was_taken_back_is_told_by_the_name_of_the_list(tmp):
+    """The line with the reason may be damaged; and the power may go right after it was written."""
+    head, why = [1767268800, "tag", 0, "", ""], ["", "", 0, "5 starts", ""]
+    for name, rows, text in (
+        ("undone", (head, APPLIED, why), "sample.every = 30: taken back: 5 starts"),
+        ("undone", (head, APPLIED), "sample.every = 30: taken back: "),
+        ("trial.5", (head, APPLIED, why), "sample.every = 30: applied"),
+    ):
+        node = Node(verdicts.ACCEPTED)
+        look = changes.Look(Pulse(node.world), node, node, None, tmp)
+        assert await reports.report(look, listed(tmp + "/" + name, *rows), False)
+        assert [record["value"] for record in node.told[0]] == [text]
 
 
 async def test_of_a_list_that_is_damaged_nothing_is_told(tmp):
