@@ -3,11 +3,11 @@ node-years; sim/README.md says how it works.
 """
 
 import random
-import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
+from harness import commands
 from sim import campaign, coverage
 from sim.campaign import live
 from sim.faults import KINDS, RATES, Fault, faults_of
@@ -60,8 +60,7 @@ def test_a_life_that_nobody_has_lived(capsys):
 
 def test_the_command_lives_on_the_real_file_system_too():
     assert spec_of(26).littlefs
-    command = [sys.executable, campaign.__file__, "--seed", "26", "--days", "0.2"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    said = commands.run(sys.executable, campaign.__file__, "--seed", "26", "--days", "0.2")
     assert "1 lives from seed 26" in said.stdout and ", 0 violations" in said.stdout, said.stdout + said.stderr
 
 

@@ -359,6 +359,11 @@ def server_lags(world: Any, draw: Random, lasts: int) -> End:
 _START_MS = 800
 
 
+def _next_calm(world: Any) -> int:
+    coming = (begin for begin, end in calms(world.spec) if end > world.time.now)
+    return min(coming, default=int(world.spec.days * DAY_MS))
+
+
 def _off(draw: Random) -> int:
     return int(draw.choice((_START_MS, _START_MS, 5 * _S, 10 * _MIN, 5 * _HOUR)) * draw.uniform(0.5, 1.5))
 
@@ -366,7 +371,7 @@ def _off(draw: Random) -> int:
 @_fault
 def power_cut(world: Any, draw: Random, lasts: int) -> None:
     if world.running:
-        quiet = min((begin for begin, end in calms(world.spec) if end > world.time.now), default=world.end)
+        quiet = _next_calm(world)
         raise Ended("power cut", min(_off(draw), max(quiet - world.time.now, _START_MS)))
 
 
@@ -511,7 +516,7 @@ def remote_breaks(world: Any, draw: Random, lasts: int) -> None:
 def task_fails(world: Any, draw: Random, lasts: int) -> None:
     """An exception at any await."""
     steps = draw.randrange(1, 400)
-    quiet = min((begin for begin, end in calms(world.spec) if end > world.time.now), default=world.end)
+    quiet = _next_calm(world)
     error: Exception = draw.choice(
         (MemoryError("memory allocation failed"), MemoryError(), OSError(5, "EIO"), RuntimeError("odd"))
     )
