@@ -98,7 +98,7 @@ _BEFORE = """The same 200 samples of five readings, five ways, in one run on rea
 _AFTER = """
 The first three verify nobody; they and the expert's script send twice, or lose, what a lost answer was about. The
 expert's script is the floor: nothing of it is stored. Times are multiples of its own, with a server that delays its
-acknowledgements, as servers do, less what the PC's flash takes; where that is most of it there is no figure (sending
+acknowledgements, as servers do, less what the PC's flash takes; where little is left there is no figure (sending
 alone takes TagoNode twice the expert's time). Instructions have sensors, checks and queue in them. Heap is the size
 from which on every one tried is enough, code and all. Uploads come one right after the other here; when they are
 minutes apart, each has a connection of its own, and a handshake of 3.2 KB. `make bench` does all this again.
