@@ -69,3 +69,10 @@ def test_without_valgrind_there_are_no_instructions_and_how_to_get_them_is_said(
     assert "–" in next(line for line in said.split("\n") if "instructions a record" in line)
     picture.table(figures)
     picture.drawing(figures)
+
+
+@pytest.mark.parametrize(
+    ("time", "stores", "ratio"), [(3.0, False, 1.5), (1.9, False, None), (28.0, True, None), (2560.0, True, 1280.0)]
+)
+def test_a_time_of_which_little_is_left_is_no_figure(time, stores, ratio):
+    assert compare._ratio(time, 2.0, stores) == ratio

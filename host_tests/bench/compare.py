@@ -8,12 +8,12 @@ an RSA-2048 chain of leaf and intermediate:
 - a script as an expert writes it: verified, one kept connection, nothing stored (expert.py);
 - TagoNode's whole pipeline: drivers, sampler, queue on littlefs, encoder, uplink, session (uplink_drain.py).
 
-Counts come out the same in every run; TCP segments and instructions differ by a percent or two, as the network's moods
-do, and are of the run that needed fewest. Times and CPU are ratios to the expert's within this run, the best of some.
+Counts come out the same in every run; TCP segments and instructions differ by some percent, as the network's moods do,
+and are of the run that needed fewest. Times and CPU are ratios to the expert's within this run, the best of some.
 Instructions are valgrind's, less what the interpreter needs to start. What the PC's flash costs is taken out of time,
 CPU and instructions: on a board it is C and a chip. Its calls are noted in a diary and done again by themselves for
-that. --write keeps the figures in figures.json, from which the README's table and picture are made (picture.py). Exit
-status 1 when a target is missed.
+that; where little of a time is left then, there is none. --write keeps the figures in figures.json,
+from which the README's table and picture are made (picture.py). Exit status 1 when a target is missed.
 """
 
 import argparse
