@@ -77,9 +77,12 @@ def test_a_seed_tells_the_same_story_again():
     assert told(spec) == story
 
 
-@pytest.mark.parametrize(("seed", "board", "sleeps"), ((10, "pico_w", False), (5, "pico_w", True), (6, "esp32", True)))
-def test_what_is_passed_over_would_have_changed_nothing(seed, board, sleeps):
-    spec = Spec(seed, 1.5, board, sleeps=sleeps, hostile=True)
+@pytest.mark.parametrize(
+    ("seed", "board", "sleeps", "networks"),
+    ((10, "pico_w", False, 1), (5, "pico_w", True, 1), (6, "esp32", True, 1), (7, "esp32s3", False, 2)),
+)
+def test_what_is_passed_over_would_have_changed_nothing(seed, board, sleeps, networks):
+    spec = Spec(seed, 1.5, board, sleeps=sleeps, hostile=True, networks=networks)
     assert told(spec, fast=True) == told(spec, fast=False)
 
 

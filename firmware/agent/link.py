@@ -7,7 +7,7 @@ from micropython import const
 from agent import forget
 
 _HEALTHY_LOOK_MS = const(2000)
-_BETTER_LOOKS = const(300)
+_BETTER_MS = const(600000)
 
 
 class Link:
@@ -67,12 +67,12 @@ class Link:
 
     async def _hold(self, pulse, index):
         """Until it is lost, None, or there is a better network: its number."""
-        looks = 0
         wlan = self._wlan
+        better = self._mono() + _BETTER_MS
         while wlan.isconnected():
             await pulse.sleep(_HEALTHY_LOOK_MS)
-            looks += 1
-            if looks % _BETTER_LOOKS == 0 and len(self._networks) > 1 and not self.busy():
+            if len(self._networks) > 1 and self._mono() >= better and not self.busy():
+                better = self._mono() + _BETTER_MS
                 pulse.beat()
                 to = self._look("better", index)
                 if to is not None:

@@ -2,7 +2,7 @@
 second while Wi-Fi is joined; the ten pieces a minute in which a Pico W sleeps.
 
 Only where a look could not have come out differently: no other task and nothing in the world is due, no promise lapses,
-one network is joined and stays so. What the looks would have left behind (their number, the watchdog fed, the link's
+a network is joined and stays so. What the looks would have left behind (their number, the watchdog fed, the link's
 promise) is put down. A test plays seeds with and without it and finds the same lines on the console, and never is it
 used with a bug seeded in the modules that it knows.
 """
@@ -70,13 +70,16 @@ class Idle:
         now = time.now
         other = _first(heap)
         link = None
+        better = NEVER
         networks = getattr(node.link, "_networks", ())  # a sleeping node has no link most of the time
-        if other is not None and len(networks) == 1 and not world.radio.sick and world.radio.up:
-            link = _holding(other[2])
+        if other is not None and networks and not world.radio.sick and world.radio.up:
+            link, at = _holding(other[2])
             if link is not None:
                 heappop(heap)
+                if len(networks) > 1:  # when it looks for a better one
+                    better = now + at - node.link._mono()
         following = _first(heap) if link is not None else other
-        until = min(following[0] if following else NEVER, time._events[0][0] if time._events else NEVER)
+        until = min(following[0] if following else NEVER, time._events[0][0] if time._events else NEVER, better)
         looks = (until - now - 1) // _LOOK_MS
         end = now + looks * _LOOK_MS
         if until - now < _LEAST_MS or not self._kept(house, link, end - now):
@@ -108,16 +111,18 @@ def _first(heap: list) -> Any:
     return heap[0] if heap else None
 
 
-def _holding(task: Task) -> Any:
-    """The pulse of the link's task, when that holds the link and sleeps."""
+def _holding(task: Task) -> tuple[Any, int]:
+    """The pulse of the link's task, when that holds the link and sleeps; when it looks for a better one then."""
     step = task.coro
     if step.__name__ != "_keep":
-        return None
+        return None, 0
     pulse = step.cr_frame.f_locals["pulse"]
     if pulse.name != "link":
-        return None
+        return None, 0
     while getattr(step, "cr_await", None) is not None:
         if step.__name__ == "_hold":
-            return pulse if getattr(step.cr_await, "__name__", "") == "sleep" else None
+            if getattr(step.cr_await, "__name__", "") != "sleep":
+                break
+            return pulse, step.cr_frame.f_locals["better"]
         step = step.cr_await
-    return None
+    return None, 0

@@ -16,6 +16,8 @@ from .faults import calms
 from .idle import KNOWS, Idle
 from .interpreter import REPOSITORY, Interpreter, Overlay
 from .loop import Ended, Loop, Time
+from .replay import KNOWS as REPLAYED
+from .replay import Replay
 from .spec import DAY_MS, Spec
 from .watch import Watch
 from .wishes import Wishes
@@ -96,7 +98,8 @@ _CRC = _crc_table()
 
 class World:
     """spec: which node; faults: what is done to it, see faults.py; overlay: bugs seeded in the agent; say: takes each
-    line of the story, None when nobody listens. fast: passes over what is idle, see idle.py.
+    line of the story, None when nobody listens. fast: passes over what is idle, and over what was read before, see
+    idle.py and replay.py.
     happened: how many faults of each kind."""
 
     ROOTS = ROOTS
@@ -142,6 +145,7 @@ class World:
         self.watch = Watch(self)
         self._idle = Idle(self) if fast and not any(row[0] in KNOWS for row in overlay) else None
         self.loop.idle = self._idle
+        self._replay = Replay() if fast and not any(row[0].startswith(REPLAYED) for row in overlay) else None
         day = 86400.0
         self.certificate = net.Certificate(HOST, ROOTS[0], self.start_s - 30 * day, self.start_s + 4000 * day)
         self.server = tagoio.Server(TOKEN, self.unix, self.draw("server"), self.watch, self.certificate)
@@ -171,6 +175,8 @@ class World:
             module._QUIET_MS = _QUIET_MS
         if self._idle is not None:
             self._idle.loaded(name, module)
+        if self._replay is not None:
+            self._replay.loaded(name, module)
 
     def draw(self, what: str) -> Random:
         """The generator of a part of this world."""
