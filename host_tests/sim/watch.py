@@ -28,7 +28,7 @@ class Entry:
     settled; true_ms: Unix time; given: what it
     was stamped with; boot: number of the boot; mono: milliseconds since that; good: the clock was right then."""
 
-    __slots__ = ("all", "boot", "channels", "given", "good", "left", "slack", "true_ms", "values")
+    __slots__ = ("all", "boot", "channels", "given", "good", "left", "mono", "slack", "true_ms", "values")
 
     def __init__(
         self, values: tuple, channels: tuple, true_ms: int, given: int | None, boot: int, good: bool, slack: float
@@ -39,6 +39,7 @@ class Entry:
         self.true_ms = true_ms
         self.given = given
         self.boot = boot
+        self.mono = 0
         self.good = good
         self.slack = slack
 
@@ -136,6 +137,7 @@ class Watch:
 
         def appended(spool: Any, values: list, time: int | None = None, mono: int = 0, *more: Any) -> int:
             entry = self._entry(values, time)
+            entry.mono = mono
             sequence = spool.next_sequence
             if entry.left:
                 self._maybe.setdefault(sequence, []).append(entry)
@@ -321,9 +323,11 @@ class Watch:
         entries = self._maybe[sequence]
         if len(entries) > 1:
             for sample in spoolreader.read_files(self.world.disk.content("/queue")).queued:
-                for entry in entries:
-                    if sample.sequence == sequence and tuple(sample.values) == entry.values:
-                        return entry
+                if sample.sequence == sequence:
+                    for entry in entries:
+                        moment = sample.mono if entry.given is None else sample.time
+                        if tuple(sample.values) == entry.values and moment == (entry.given or entry.mono):
+                            return entry
         return entries[-1]
 
     def _unsettled_again(self) -> None:
