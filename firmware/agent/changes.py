@@ -184,6 +184,13 @@ class Look:
         path = folder + "/" + stage
         on_trial = stage[:6] == "trial."
         status = self.node.status
+        if on_trial and not self.remote.trial and parameters.there(folder + "/next"):
+            # the start could not do its part, and went on with the deployment's settings: nothing of these is tried
+            why = "the flash failed at a start"
+            self.node.log.warning("remote", "back to the settings before: " + why)
+            parameters.undo(stage, why, folder)
+            self.node.restart()
+            return False
         if on_trial and (status["error"] or status["verdict"] and status["verdict"] not in _GOOD):
             return False
         if stage != "told":

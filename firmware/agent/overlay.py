@@ -152,13 +152,13 @@ def _root(text, folder):
 
 
 def _read(path):
-    """(values, roots) of a sealed file."""
+    """(values, roots) of a sealed file; None instead of values when there is none that can be read."""
     try:
         with open(path) as file:
             kept = settings.unseal(file.read())
         return kept["values"], kept["roots"]
     except (OSError, ValueError, KeyError):
-        return {}, []
+        return None, []
 
 
 def _put_all(config, values, log):
@@ -216,6 +216,7 @@ def apply(config: dict, log, folder: str = parameters.FOLDER, cause: str = "") -
     cannot be written."""
     stage = parameters.stage(folder)
     values, roots = _read(folder + "/values")
+    values = values or {}
     kept = list(roots)
     if stage == "rows":
         for row in parameters.rows(folder + "/rows"):
@@ -233,18 +234,20 @@ def apply(config: dict, log, folder: str = parameters.FOLDER, cause: str = "") -
     else:
         if stage[:6] == "trial.":
             starts = int(stage[6:])
-            if starts >= _STARTS:
-                parameters.undo(stage, "%d starts without a delivered upload" % starts, folder)
-                stage = "undone"
-            elif parameters.there(folder + "/next"):
-                values, roots = _read(folder + "/next")
-                if cause != "deep sleep":  # after which a day counts, not a start: agent.trial
-                    os.rename(folder + "/" + stage, folder + "/trial.%d" % (starts + 1))
-                    stage = "trial.%d" % (starts + 1)
-            else:
+            tried = _read(folder + "/next")
+            if not parameters.there(folder + "/next"):
                 # confirmed: the power went before it was said
                 os.rename(folder + "/" + stage, folder + "/told")
                 stage = "told"
+            elif starts >= _STARTS or tried[0] is None:
+                why = "damaged on flash" if tried[0] is None else "%d starts without a delivered upload" % starts
+                parameters.undo(stage, why, folder)
+                stage = "undone"
+            else:
+                values, roots = tried
+                if cause != "deep sleep":  # after which a day counts, not a start: agent.trial
+                    os.rename(folder + "/" + stage, folder + "/trial.%d" % (starts + 1))
+                    stage = "trial.%d" % (starts + 1)
         _put_all(config, values, log)
     for name in os.listdir(folder):
         if name == "rows" or name[-4:] == ".der" and name not in roots and name not in kept:
