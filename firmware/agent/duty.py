@@ -55,12 +55,13 @@ def pause(failed: int, every_ms: int) -> int:
 def learn(rate: int, odd: int, wrong_ms: int, slept_ms: int) -> tuple:
     """(how slow the clock that goes on in sleep is, what was not believed): ppm, when it was `wrong_ms` behind after so
     much sleep, in which `rate`, 0 before the first time, was taken into account. odd: what was not believed the last
-    time, or 0: a large change has to be said twice, since the truth that follows a lie says the opposite."""
+    time, or 0: a large change has to be said twice, and alike, since the truth that follows a lie says the opposite,
+    and what follows two lies may say anything."""
     if slept_ms < _BASE_MS:
         return rate, odd
     more = wrong_ms * 1000000 // slept_ms
     if rate and abs(more) > _NOTED_RATE:
-        if more * odd <= 0:
+        if more * odd <= 0 or not abs(odd) <= 2 * abs(more) <= 4 * abs(odd):
             return rate, more
         more += odd
     rate += more // 2 if rate else more

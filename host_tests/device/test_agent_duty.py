@@ -46,10 +46,13 @@ def test_pauses_after_failures_double_up_to_an_hour(every, minutes):
         (3000, 2000, 10800, 3600000, (5500, 0)),
         (3000, -4000, -10800, 3600000, (-500, 0)),
         (2000, 49000, 180000, 3600000, (0, 0)),
+        (3000, -14400, -2610, 3600000, (3000, -725)),  # the truth, after two different lies
+        (3000, 725, 51840, 3600000, (3000, 14400)),
     ),
     ids=[
         "slow", "fast", "right", "half of what is new", "exact", "short", "impossible", "a lie", "after a lie",
-        "long after a lie", "said twice", "said otherwise the second time", "impossible twice",
+        "long after a lie", "said twice", "said otherwise the second time", "impossible twice", "after two lies",
+        "much more the second time",
     ],
 )  # fmt: skip
 def test_what_a_clock_in_sleep_is_worth(rate, odd, wrong, slept, learnt):

@@ -1,6 +1,7 @@
 """Remote settings by parts: the rows of an answer however it is cut, what a parameter may change, when it is looked."""
 
 import json
+import os
 
 from agentworld import Console, Pulse, World
 
@@ -338,6 +339,57 @@ def test_a_wake_is_no_start_that_counts(tmp):
         assert values["sample.every"] == 10000 and values["remote.stage"] == stage == parameters.stage(folder)
 
 
+def trial(tmp, starts=1):
+    """A change of sample.every on trial: its folder."""
+    folder = tmp + "/remote"
+    parameters.folder(folder)
+    with open(folder + "/trial.%d" % starts, "wb") as file:
+        parameters.write(file, [1, "tag", 0, "", ""])
+        parameters.write(file, ["1", "sample.every", 7, "", "10"])
+    with open(folder + "/next", "w") as file:
+        file.write(settings.seal({"format": 1, "values": {"sample.every": "10"}, "roots": []}))
+    return folder
+
+
+def reasons(folder, stage):
+    return [row[3] for row in parameters.rows(folder + "/" + stage) if row[3]]
+
+
+def test_a_trial_that_cannot_be_read_is_taken_back(tmp):
+    folder = trial(tmp)
+    with open(folder + "/values", "w") as file:
+        file.write(settings.seal({"format": 1, "values": {"sample.every": "30"}, "roots": []}))
+    with open(folder + "/next", "a") as file:
+        file.write("!")
+    values = config()
+    overlay.apply(values, Log("info", Console()), folder)
+    assert values["sample.every"] == 30000 and values["remote.stage"] == parameters.stage(folder) == "undone"
+    assert reasons(folder, "undone") == ["damaged on flash"]
+
+
+def test_a_trial_that_was_confirmed_is_not_taken_back_for_its_starts(tmp):
+    """The power went before it was said, again and again."""
+    folder = trial(tmp, 5)
+    os.rename(folder + "/next", folder + "/values")
+    values = config()
+    overlay.apply(values, Log("info", Console()), folder)
+    assert values["sample.every"] == 10000 and values["remote.stage"] == parameters.stage(folder) == "told"
+
+
+async def test_what_this_start_did_not_try_is_not_confirmed_by_it(tmp):
+    """The flash failed at the start, when the trial was to be counted, or to be taken back for its starts."""
+    folder = trial(tmp)
+    node = Node(ValueError("nothing is sent"))
+    node.status["verdict"] = verdicts.ACCEPTED
+    looks = remote.Remote(node, 3600000, 300000, "")
+    assert not await changes.Look(None, node, node, looks, folder).go()
+    assert node.restarted == 1 and node.asked == 0
+    assert parameters.stage(folder) == "undone" and reasons(folder, "undone") == ["the flash failed at a start"]
+    values = config()
+    overlay.apply(values, Log("info", Console()), folder)
+    assert values["sample.every"] == config()["sample.every"]
+
+
 def test_what_was_dealt_with_is_written_when_it_changes(tmp):
     node = Node()
     look = changes.Look(None, node, node, None, tmp)
@@ -372,7 +424,7 @@ class Node:
         self.console = Console()
         self.log = Log("info", self.console)
         self.status = {"verdict": "", "error": ""}
-        self.asked = 0
+        self.asked = self.restarted = 0
         self._error = error
 
     def now(self):
@@ -384,6 +436,9 @@ class Node:
 
     def mono(self):
         return self.world.ms
+
+    def restart(self):
+        self.restarted += 1
 
 
 def test_it_looks_with_the_uplink_unless_that_is_seldom():
