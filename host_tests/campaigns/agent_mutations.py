@@ -231,7 +231,7 @@ MUTATIONS: list[Mutation] = [
     ("a good connection does not count", "joining", "if held_ms >= _HELD_MS:", "if False:"),
     ("no jitter", "joining", "wait = self._choose(self._pause) + _FIRST_PAUSE_MS", "wait = self._pause"),
     ("it looks around while it sends", "link", " and not self.busy()", ""),
-    ("it looks around with one network", "link", " and len(self._networks) > 1 and not", " and not"),
+    ("it looks around with one network", "link", "if len(self._networks) > 1 and self._mono()", "if self._mono()"),
     ("two looks in a row change nothing", "scan", "_MARGIN_DB = const(10)", "_MARGIN_DB = const(-30)"),
     ("a weak network is named well", "scan", "elif rssi < _WEAK_DBM:", "elif False:"),
     ("back to a preferred one that is weak", "scan", "found[i] >= _GOOD_DBM and i < index", "i < index"),
