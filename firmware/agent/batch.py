@@ -37,7 +37,8 @@ class Batch:
         self._suspect_samples = 0
         self._suspect_readings = 0
         self._rest = 0  # a sample of which a reading was refused: what else it has goes alone
-        self._piecemeal = False  # which readings of the sample in flight were sent is not known any more
+        # which readings of the sample in flight were sent is not known any more; whether it is one is not yet, either
+        self._piecemeal = self.recalled = False
         # [sequence, index, reason] refused alone, but nothing else was accepted since
         self._aside = list(notes.get(_ASIDE, ())) if notes else []
         self._again = None  # (sequence, index) of a reading that was refused alone once
@@ -142,10 +143,7 @@ class Batch:
         if self.last != flight[1]:
             self.last = flight[1]
             self._search_ended()
-            if flight[0] == flight[1]:
-                # perhaps only some readings of it were sent: they are asked for one by one
-                self._piecemeal = True
-                self._most_samples = self._most_readings = 1
+            self.recalled = True
         return True
 
     # ---- what became of it

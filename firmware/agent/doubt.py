@@ -48,6 +48,15 @@ async def ask(uplink, batch, points: int, pulse) -> tuple:
 def _wanted(batch):
     """(variable, group, time) of the last reading of the batch, by which it can be asked for; None when it is not
     in the queue any more."""
+    if batch.recalled:
+        samples = 0
+        for sample in batch._samples(batch.last):
+            samples += sample.values.count(None) < len(sample.values)
+        batch.recalled = False
+        if samples == 1:
+            # perhaps only some readings of it were sent: they are asked for one by one
+            batch._piecemeal = True
+            batch._most_samples = batch._most_readings = 1
     found = None
     for sample in batch._samples(batch.last):
         for index in range(len(sample.values)):
