@@ -22,7 +22,7 @@ def _records(look, path):
         if not row[0]:
             why = row[3]
     time, tag = 0, look.node.spool.tag  # where the first line is damaged
-    for index, (identity, key, checksum, reason, shown) in enumerate(look.parameters.rows(path)):
+    for identity, key, checksum, reason, shown in look.parameters.rows(path):
         if not isinstance(identity, str):
             time, tag = identity, key
         elif identity:
@@ -37,7 +37,8 @@ def _records(look, path):
                 text += ": taken back: " + why
             else:
                 text += ": applied"
-            group = "%s_s%d_%d" % (tag, time, index if time else checksum)
+            # a clock that was wrong may come by the same second again: not by the row's number
+            group = "%s_s%d_%d" % (tag, time, checksum)
             record = {"variable": "settings", "value": text, "group": group}
             if time:
                 record["time"] = records.iso8601(time * 1000).decode()

@@ -267,6 +267,11 @@ class Wishes:
             self._broken = world.time.now
             self._starts += 1
 
+    def off(self, ms: int) -> None:
+        """There was no power for so long: what is on trial is no nearer to its end."""
+        if self._broken is not None:
+            self._broken += ms
+
     def _look_at_broken(self) -> None:
         if self._broken is not None:
             hours = (self._world.time.now - self._broken) / 3600000

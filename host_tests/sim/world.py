@@ -328,6 +328,7 @@ class World:
                 self.time.sleep(_START_MS)
             else:
                 self.time.sleep(ended.sleep_ms or _START_MS)
+                self.wishes.off(ended.sleep_ms)
         except Ended as how:
             # off, and off again: what is meant for a running board finds none
             return how.cause
