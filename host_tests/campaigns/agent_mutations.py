@@ -101,7 +101,7 @@ MUTATIONS: list[Mutation] = [
     ("a device that takes nothing is searched each time", "refusal", "batch._refusal = reason", "pass"),
     ("the third offender of one sample is a refusing device", "refusal", "other[0] != sequence and ", ""),
     ("any three messages are a refusing device", "refusal", "if other[2][:_ALIKE] != alike:", "if False:"),
-    ("a sample in flight is taken for whole after a restart", "batch", "self._piecemeal = True", "pass"),
+    ("a sample in flight is taken for whole after a restart", "doubt", "batch._piecemeal = True", "pass"),
     (
         "what arrived stays in flight",
         "refusal",

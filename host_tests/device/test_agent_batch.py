@@ -341,10 +341,12 @@ POWER = (
     ((1, 0),),
     # refused alone before the server took anything: they are in the range of the batch that it takes, and not in it
     ((1, 0), (1, 1), (2, 0), (2, 1)),
+    # ... and of what is in it only a part was sent
+    ((1, 0), (1, 1), (2, 1)),
 )
 
 
-@pytest.mark.parametrize("bad", POWER, ids=("amid", "first", "all of the oldest"))
+@pytest.mark.parametrize("bad", POWER, ids=("amid", "first", "all of the oldest", "more than the oldest"))
 @pytest.mark.parametrize("cut_at", tuple(range(1, 14)))
 @pytest.mark.parametrize("done", ("power", "cut"))
 @ROOMY
