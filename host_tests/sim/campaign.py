@@ -2,6 +2,7 @@
 
     python host_tests/sim/campaign.py --years 5             seeds 1, 2, … until they have lived for five years
     python host_tests/sim/campaign.py --seed 17 --trace     the story of one, and what matters if it failed
+    python host_tests/sim/campaign.py --hostile --years 20  lives among faults without end, which find most of what is left
 
 Uses all cores. What is done is written down in build/campaign-sim/, one line a life, so that a campaign that was
 stopped goes on where it was; a changed agent or simulation begins anew. Ends with one summary line; exit
@@ -16,7 +17,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ sys.path[:1] = [str(Path(__file__).absolute().parents[1]), str(Path(__file__).ab
 from sim import coverage, shrink  # noqa: E402
 from sim.faults import faults_of  # noqa: E402
 from sim.interpreter import REPOSITORY, Overlay  # noqa: E402
-from sim.spec import Spec, spec_of  # noqa: E402
+from sim.spec import Spec, hostile_spec_of, spec_of  # noqa: E402
 from sim.world import World  # noqa: E402
 
 _STATE = REPOSITORY / "build" / "campaign-sim"
@@ -61,16 +62,13 @@ def live(spec: Spec, overlay: Overlay = (), say: Any = None) -> dict[str, Any]:
     }
 
 
-def _live_seed(seed: int) -> dict[str, Any]:
-    return live(spec_of(seed))
-
-
-def seeds(first: int, years: float) -> Iterator[int]:
-    """Seeds from `first` on that live for so many years together."""
+def lives(first: int, years: float, of: Callable[[int], Spec]) -> Iterator[Spec]:
+    """Those of the seeds from `first` on, so many years together."""
     seed = first
     while years > 0:
-        years -= spec_of(seed).node_years
-        yield seed
+        spec = of(seed)
+        years -= spec.node_years
+        yield spec
         seed += 1
 
 
@@ -83,10 +81,10 @@ def _fingerprint() -> str:
     return total.hexdigest()[:12]
 
 
-def campaign(first: int, years: float, workers: int) -> int:
+def campaign(first: int, years: float, workers: int, hostile: bool = False) -> int:
     """Play the seeds that have not been played yet. Exit status."""
     _STATE.mkdir(parents=True, exist_ok=True)
-    path = _STATE / f"from-{first}-{_fingerprint()}.jsonl"
+    path = _STATE / f"{'hostile' if hostile else 'from'}-{first}-{_fingerprint()}.jsonl"
     done: dict[int, dict[str, Any]] = {}
     if path.exists():
         for line in path.read_text().splitlines():
@@ -95,20 +93,22 @@ def campaign(first: int, years: float, workers: int) -> int:
             except ValueError:
                 continue  # it was stopped while it wrote
             done[row["seed"]] = row
-    wanted = list(seeds(first, years))
+    specs = list(lives(first, years, hostile_spec_of if hostile else spec_of))
+    wanted = [spec.seed for spec in specs]
     # the long ones first: no core waits for the last one
-    todo = sorted((seed for seed in wanted if seed not in done), key=lambda seed: -_cost(spec_of(seed)))
+    todo = sorted((spec for spec in specs if spec.seed not in done), key=lambda spec: -_cost(spec))
     if len(todo) < len(wanted):
         print(f"{len(wanted) - len(todo)} of {len(wanted)} lives are in {path.name} already")
     began = told = time.monotonic()
     with get_context("fork").Pool(workers, maxtasksperchild=50) as pool, path.open("a") as file:
-        for row in pool.imap_unordered(_live_seed, todo):
+        for row in pool.imap_unordered(live, todo):
             done[row["seed"]] = row
             file.write(json.dumps(row) + "\n")
             file.flush()
             for violation in row["violations"][:1]:
                 seed = row["seed"]
-                print(f"VIOLATION seed {seed}: {violation}\n  make campaign-sim SEED={seed} TRACE=1", flush=True)
+                again = f"make campaign-sim SEED={seed} TRACE=1{' ARGS=--hostile' if hostile else ''}"
+                print(f"VIOLATION seed {seed}: {violation}\n  {again}", flush=True)
             if time.monotonic() > told + 30:
                 told = time.monotonic()
                 lived = sum(done[seed]["lived"] for seed in wanted if seed in done) / 365
@@ -173,15 +173,16 @@ def main() -> int:
     parser.add_argument("--years", type=float, help="node-years to live (default 5; with --seed alone: that life only)")
     parser.add_argument("--seed", type=int, help="the first seed (default 1)")
     parser.add_argument("--days", type=float, help="how long the life of --seed is, instead of its own length")
+    parser.add_argument("--hostile", action="store_true", help="faults without end, in every life")
     parser.add_argument("--trace", action="store_true", help="tell the story of one seed")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--shrink", type=float, default=120, help="seconds for finding the faults that matter")
     chosen = parser.parse_args()
     if chosen.trace or chosen.seed is not None and chosen.years is None:
-        spec = spec_of(chosen.seed or 1)
+        spec = (hostile_spec_of if chosen.hostile else spec_of)(chosen.seed or 1)
         spec = spec.lasting(chosen.days) if chosen.days else spec
         return story(spec, chosen.shrink) if chosen.trace else _summary([live(spec)], spec.seed, 0)
-    return campaign(chosen.seed or 1, chosen.years or 5, chosen.workers)
+    return campaign(chosen.seed or 1, chosen.years or 5, chosen.workers, chosen.hostile)
 
 
 if __name__ == "__main__":

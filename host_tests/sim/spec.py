@@ -7,6 +7,7 @@ DAY_MS = 86400000
 
 # how long a life is, in days, and how often: short ones meet every phase of a life, long ones what takes a season
 _LIVES = ((10, 3), (30, 4), (90, 2), (365, 1))
+_HOSTILE_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,16 @@ class Spec:
 
 
 def spec_of(seed: int) -> Spec:
-    """The same for ever: one node in thirty samples every minute, one in sixty every ten minutes, the others hourly."""
+    """The same for ever: one node in thirty samples every minute, one in sixty every ten minutes, the others hourly.
+
+    One in twenty is among faults without end for a month: as many as in half a year of the others.
+    """
     draw = Random(f"spec {seed}")
     sample = draw.choices((60, 600, 3600), (2, 1, 57))[0]
     days = draw.choices([days for days, _ in _LIVES], [weight for _, weight in _LIVES])[0]
     if sample == 60:
         days = min(days, 30)
-    return Spec(
+    spec = Spec(
         seed,
         days,
         board=draw.choice(("pico_w", "pico_w", "esp32", "esp32s3")),
@@ -64,3 +68,11 @@ def spec_of(seed: int) -> Spec:
         networks=draw.choice((1, 1, 1, 1, 1, 2)),
         channels=draw.choice((1, 4, 4, 4)),
     )
+    return replace(spec, days=min(days, _HOSTILE_DAYS)) if spec.hostile else spec
+
+
+def hostile_spec_of(seed: int) -> Spec:
+    """Where faults have no end, for as long as the life lasts; none samples every minute."""
+    spec = spec_of(seed)
+    days = spec.days if spec.days > _HOSTILE_DAYS else 12
+    return replace(spec, days=days, hostile=True, littlefs=False, sample=max(spec.sample, 600))
