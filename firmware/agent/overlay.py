@@ -216,7 +216,10 @@ def apply(config: dict, log, folder: str = parameters.FOLDER, cause: str = "") -
     cannot be written."""
     stage = parameters.stage(folder)
     values, roots = _read(folder + "/values")
-    values = values or {}
+    if values is None:
+        values = {}
+        if parameters.there(folder + "/values"):
+            log.warning("settings", "what was changed from afar is damaged on flash: using the deployment's")
     kept = list(roots)
     if stage == "rows":
         for row in parameters.rows(folder + "/rows"):

@@ -352,7 +352,7 @@ class Watch:
         """The bytes of a file on flash become these, while the node is off."""
         disk = self.world.disk
         if path.startswith("/remote/"):
-            self.world.wishes.sure = False
+            self.world.wishes.rots(path, raw)
         if not path.startswith("/queue/"):
             disk.put(path, raw)
             return

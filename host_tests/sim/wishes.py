@@ -147,7 +147,8 @@ class Wishes:
         self._broken: int | None = None  # since which start nothing can be delivered
         self._starts = 0  # with that
         self._taken = 0  # POSTs that TagoIO had accepted at the last start
-        self.sure = True  # the flash could be read and written at each start
+        self.sure = True  # the flash could be read and written at each start, and none of its bits had flipped
+        self._rotten: dict[str, bytes] = {}  # files, each as it is since
         self.config: dict[str, Any] | None = None
         self.sample_s = world.spec.sample
         self.upload_s = world.spec.upload
@@ -267,6 +268,11 @@ class Wishes:
             self._broken = world.time.now
             self._starts += 1
 
+    def rots(self, path: str, raw: bytes) -> None:
+        """A bit of a file of remote settings flips."""
+        self.sure = False
+        self._rotten[path] = raw
+
     def off(self, ms: int) -> None:
         """There was no power for so long: what is on trial is no nearer to its end."""
         if self._broken is not None:
@@ -336,4 +342,6 @@ class Wishes:
             if self.sure:
                 world.watch.violation(f"{key} was told to be {means}, and is {value}")
             self._force[key] = value
-        self.sure = True
+        files = self._world.disk.files
+        self._rotten = {path: raw for path, raw in self._rotten.items() if files.get(path) == raw}
+        self.sure = not self._rotten  # which nobody may have read yet: what is on trial is another file
