@@ -341,9 +341,14 @@ class Watch:
             settled = spool._partial.get(sequence, 0)
             if sequence == self._settling[0]:
                 entry.left &= ~self._settling[1]  # the power went between flash and the end of the call
+                if not entry.left and sequence < spool._cursor:  # and it was the last
+                    continue
             if settled & entry.left:
                 self.violation(f"readings of sample {sequence} are settled after the start, and were not before")
             entry.left = entry.all & ~settled
+        entry = self._truth.get(self._settling[0])
+        if entry is not None and not entry.left:
+            self._recent[self._settling[0]] = self._truth.pop(self._settling[0])
         self._settling = 0, 0
 
     # ---- flipped bits
