@@ -127,6 +127,8 @@ class Interpreter:
         modules = self.modules
         if self._importing:
             self._importing[-1].append(name)
+        elif name in self._known:
+            return self._again(name)
         if name in modules:
             return modules[name]
         if name in self._provided:
@@ -151,6 +153,26 @@ class Interpreter:
             if child not in children:
                 children.append(child)
         return module
+
+    def _again(self, name: str) -> Any:
+        """A module that was executed before, and what it needed then."""
+        modules, known = self.modules, self._known
+        waiting = [name]
+        while waiting:
+            each = waiting.pop()
+            if each in modules:
+                continue
+            if each not in known:
+                self._load(each)
+                continue
+            modules[each] = known[each]
+            parent, _, child = each.rpartition(".")
+            if parent:
+                if parent not in modules:
+                    waiting.append(parent)
+                setattr(known[parent], child, known[each])
+            waiting += self._needs[each]
+        return modules[name]
 
     def _execute(self, name: str) -> ModuleType:
         path = find(name)
