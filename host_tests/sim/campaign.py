@@ -2,7 +2,7 @@
 
     python host_tests/sim/campaign.py --years 5             seeds 1, 2, … until they have lived for five years
     python host_tests/sim/campaign.py --seed 17 --trace     the story of one, and what matters if it failed
-    python host_tests/sim/campaign.py --hostile --years 20  lives among faults without end, which find most of what is left
+    python host_tests/sim/campaign.py --hostile --years 20  lives among faults without end
 
 Uses all cores. What is done is written down in build/campaign-sim/, one line a life, so that a campaign that was
 stopped goes on where it was; a changed agent or simulation begins anew. Ends with one summary line; exit

@@ -43,7 +43,7 @@ def good(draw: Random, spec: Any) -> tuple[str, str, Any]:
     sample, upload = spec.sample, spec.upload
     kind = draw.randrange(16)
     if kind == 0:
-        seconds = draw.choice((sample, 2 * sample if sample < 3600 else sample // 2))
+        seconds = draw.choice((sample, sample, 2 * sample, max(sample // 2, 60)))
         return "sample.every", str(seconds), seconds * 1000
     if kind == 1:
         seconds = draw.choice((upload, max(upload, 3600)))

@@ -145,7 +145,8 @@ class World:
         self.watch = Watch(self)
         self._idle = Idle(self) if fast and not any(row[0] in KNOWS for row in overlay) else None
         self.loop.idle = self._idle
-        self._replay = Replay(None if spec.littlefs else self.disk) if fast and not any(row[0].startswith(REPLAYED) for row in overlay) else None
+        known = fast and not any(row[0].startswith(REPLAYED) for row in overlay)
+        self._replay = Replay(None if spec.littlefs else self.disk) if known else None
         day = 86400.0
         self.certificate = net.Certificate(HOST, ROOTS[0], self.start_s - 30 * day, self.start_s + 4000 * day)
         self.server = tagoio.Server(TOKEN, self.unix, self.draw("server"), self.watch, self.certificate)
