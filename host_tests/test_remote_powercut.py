@@ -46,7 +46,7 @@ BUGS = {
         "    for text in todo:\n        _do(look, *parameters.command(text))\n    todo = []\n    look.remember(seen)\n",
     ),
     "what was dealt with is not remembered": ("reports", "    look.remember(seen)\n", ""),
-    "told in the name of another look": ("reports", "% (tag, time, index if", "% (tag, look.node.now(), index if"),
+    "told in the name of another look": ("reports", "% (tag, time, checksum)", "% (tag, look.node.now(), checksum)"),
     "in force at once": ("overlay", 'with open(folder + "/next", "w")', 'with open(folder + "/values", "w")'),
     "roots stay": ("overlay", 'name[-4:] == ".der"', 'name[-4:] == ".dxr"'),
 }

@@ -50,13 +50,7 @@ def board_at(port: str) -> Iterator[SerialTransport]:
     """
     transport = _open(port)
     try:
-        try:
-            transport.enter_raw_repl(timeout_overall=_PROMPT_S)
-        except TransportError:
-            raise NoPrompt(
-                f"no MicroPython answers at {port}: press the board's reset button and try again; make sure that it is "
-                "this board's port, and that MicroPython is on the board (tagonode flash)"
-            ) from None
+        _enter(transport, port)
         yield transport
     except TransportExecError as error:
         lines = error.error_output.strip().splitlines()
@@ -68,6 +62,19 @@ def board_at(port: str) -> Iterator[SerialTransport]:
             if transport.in_raw_repl:
                 transport.exit_raw_repl()
             transport.close()
+
+
+def _enter(transport: SerialTransport, port: str) -> None:
+    for last in (False, True):
+        try:
+            return transport.enter_raw_repl(timeout_overall=_PROMPT_S)
+        except TransportError:
+            # one Ctrl-C may come at a moment in which the program on the board does not heed it
+            if last:
+                raise NoPrompt(
+                    f"no MicroPython answers at {port}: press the board's reset button and try again; make sure that "
+                    "it is this board's port, and that MicroPython is on the board (tagonode flash)"
+                ) from None
 
 
 def _open(port: str) -> SerialTransport:
