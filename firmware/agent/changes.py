@@ -49,7 +49,25 @@ class Rows(http1.Response):
     def __setitem__(self, where, data):
         row, envelope, most = self._row, self._envelope, len(self._row)
         depth, length, size, nested, text = self._place
-        for c in data:
+        data = bytes(data)
+        end = len(data)
+        plain = end and min(data) >= 32
+        i = 0
+        while i < end:
+            c = data[i]
+            if text == 1 and depth > 2 and plain and c != 34 and c != 92:
+                # a row's text, up to its end or a backslash, at once: most of an answer is such
+                stop = data.find(b'"', i)
+                stop = end if stop < 0 else stop
+                other = data.find(b"\\", i, stop)
+                stop = stop if other < 0 else other
+                if length < most:
+                    take = min(stop - i, most - length)
+                    row[length : length + take] = data[i : i + take]
+                length += stop - i
+                i = stop
+                continue
+            i += 1
             level = depth
             if c < 32:
                 continue

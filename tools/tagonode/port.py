@@ -67,7 +67,8 @@ def board_at(port: str) -> Iterator[SerialTransport]:
 def _enter(transport: SerialTransport, port: str) -> None:
     for last in (False, True):
         try:
-            return transport.enter_raw_repl(timeout_overall=_PROMPT_S)
+            transport.enter_raw_repl(timeout_overall=_PROMPT_S)
+            return
         except TransportError:
             # one Ctrl-C may come at a moment in which the program on the board does not heed it
             if last:
