@@ -65,7 +65,7 @@ MUTATIONS: list[Mutation] = [
     ("what is dropped is not counted", "spool.queue", "self._books[_DROPPED] += self._missing", "self._books[_DROPPED] += 0 * self._missing", 2, dict(_MINUTELY, policy="drop_oldest")),
     ("what is declined is not counted", "spool.queue", "self._books[_DECLINED] += readings", "self._books[_DECLINED] += 0", 2, dict(_MINUTELY, policy="drop_newest")),
     ("ticks wrap", "agent.clock", "self._mono += ticks_diff(ticks, self._ticks)", "self._mono += ticks - self._ticks", 1, _AWAKE),
-    ("the crystal is corrected the wrong way", "agent.clock", "+ (mono - self._at) * self._tenths", "- (mono - self._at) * self._tenths", 2, _AWAKE),
+    ("the crystal is corrected the wrong way", "agent.clock", "+ (mono - self._at) * self._tenths", "- (mono - self._at) * self._tenths", 2, {**_AWAKE, "ppm": 45.0}),
     ("an estimate is taken for the time", "agent.timing", "clock.state = ESTIMATED", "return set(clock, unix_ms, at_ticks, clock.BY_DATE)", 2, {}),
     ("a Date moves what NTP has set", "agent.timing", "if source != SYNCED and not clock._coarse", "if False", 2, _DEEP),
     ("sleep takes no time", "agent.duty", 'kept["mono"] + slept', 'kept["mono"]', 1, _DEEP),
