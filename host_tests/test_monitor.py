@@ -186,6 +186,9 @@ class Monitor:
             assert self._news.wait_for(lambda: found() is not None, 20), f"no {words!r} in {self.lines}"
             return found() or ""
 
+    def ended(self) -> int:
+        return self._process.wait(20)
+
     def stop(self) -> int:
         self._process.send_signal(signal.SIGINT)
         status = self._process.wait(20)
@@ -319,9 +322,9 @@ def pulled_port(tmp_path):
     path, open_ends = tmp_path / "ttyACM0", []
 
     def plug() -> int:
+        path.unlink(missing_ok=True)  # first of all: the terminal's name may be somebody else's in a moment
         while open_ends:
             os.close(open_ends.pop())
-        path.unlink(missing_ok=True)
         ours, line = pty.openpty()
         tty.setraw(line)
         open_ends.extend((ours, line))
@@ -329,9 +332,9 @@ def pulled_port(tmp_path):
         return ours
 
     def pull() -> None:
+        path.unlink()
         while open_ends:
             os.close(open_ends.pop())
-        path.unlink()
 
     try:
         yield path, plug, pull
@@ -487,7 +490,8 @@ def test_a_node_with_the_agent_on_it(tmp_path):
         assert "clock synced" in state and " error " not in state
         simulation.send_signal(signal.SIGINT)
         result = json.loads((simulation.stdout.read() if simulation.stdout else "").splitlines()[-1])
-        running.wait("is gone: waiting for it to come back")
+        running.wait("is gone: a virtual board comes back at another port")
+        assert running.ended() == 0  # and lets go: the next program that asks for a terminal may get that name
     simulation.wait(30)
     assert result["conserved"] and result["acknowledged"] > 0 and result["boots"] == 1
     reader.join(5)

@@ -61,6 +61,8 @@ class Follower:
 
     def __init__(self, port: str, retry_s: float = _RETRY_S):
         self.port = port
+        # the name of a pseudo-terminal that is gone is given to whatever program asks for one next, a new shell perhaps
+        self.lasting = not port.startswith("/dev/pts/")
         self._retry_s = retry_s
         self._identity: tuple | None = None
         self._open = self._try_to_open()
@@ -77,8 +79,8 @@ class Follower:
         return opened
 
     def events(self) -> Iterator[Event]:
-        """Lines as text, and the other events, for ever. A board that comes back at another port is found by its USB
-        serial number."""
+        """Lines as text, and the other events, for ever, or until a port is gone that is not `lasting`. A board that
+        comes back at another port is found by its USB serial number."""
         again = False
         while True:
             if self._open is not None:
@@ -86,6 +88,8 @@ class Follower:
                 again = True
                 yield from self._listen(self._open)
                 yield Gone(f"{self.port} is gone")
+                if not self.lasting:
+                    return
             yield from self._come_back()
 
     def _listen(self, transport: SerialTransport) -> Iterator[Event]:
@@ -341,7 +345,8 @@ def _follow(follower: Follower, screen: Screen | Plain) -> None:
             text = f"{event.port}: back again" if event.again else f"listening to {event.port}; Ctrl-C ends"
             screen.port(text, True)
         elif isinstance(event, Gone):
-            screen.port(f"{event.why}: waiting for it to come back", False)
+            more = "waiting for it to come back" if follower.lasting else "a virtual board comes back at another port"
+            screen.port(f"{event.why}: {more}", False)
         elif isinstance(event, Quiet):
             if event.prompt and not at_prompt:
                 screen.port("the board waits at its prompt, no program runs: press its reset button", False)
