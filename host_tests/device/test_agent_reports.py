@@ -101,6 +101,16 @@ async def test_of_a_list_without_its_head_all_is_told_without_a_time(tmp):
     ]
 
 
+async def test_two_looks_at_one_second_are_told_apart(tmp):
+    """A clock that was wrong, and was set right, comes by the same second again."""
+    node = Node(verdicts.ACCEPTED)
+    look = changes.Look(Pulse(node.world), node, node, None, tmp)
+    for row in (REFUSED, APPLIED):
+        path = listed(tmp + "/done", [1767268800, "tag", 0, "", ""], row)
+        assert await reports.report(look, path, False)
+    assert [told[0]["group"] for told in node.told] == ["tag_s1767268800_5", "tag_s1767268800_6"]
+
+
 async def test_what_was_taken_back_is_told_by_the_name_of_the_list(tmp):
     """The line with the reason may be damaged; and the power may go right after it was written."""
     head, why = [1767268800, "tag", 0, "", ""], ["", "", 0, "5 starts", ""]
