@@ -27,7 +27,7 @@ help:
 	@echo "make watchdog            for how long the watchdog is unfed at most, in every scenario and every fault"
 	@echo "make campaign-network    500 rounds of each class of these faults: no leak, no loss     ROUNDS=50"
 	@echo "make campaign-provision  500 nodes from CSV, killed and interrupted, with rate limits and lost answers"
-	@echo "make campaign-sim        simulated lives of the whole agent, until an invariant breaks   YEARS=5 SEED=1 DAYS=7 TRACE=1"
+	@echo "make campaign-sim        simulated lives of the whole agent, until an invariant breaks   YEARS=5 SEED=1 DAYS=7 TRACE=1 ARGS=--hostile"
 	@echo "make campaign-sim-bugs   bugs seeded in the agent: how many node-years until such lives show each   ARGS=clock"
 	@echo "make campaign-sim-board  days of the simulation's faults on real MicroPython              SEEDS=20 SEED=1 TRACE=1 ARGS=--bugs"
 	@echo "make test-js   the official JavaScript SDK (npm) against the local TagoIO; needs Node"
