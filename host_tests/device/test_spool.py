@@ -268,6 +268,36 @@ def test_what_is_declined_is_counted_once_when_that_cannot_be_written(tmp):
     assert new(tmp).counters.dropped == before.dropped + 4
 
 
+def test_on_a_full_flash_what_is_declined_outlives_a_start_and_what_waits_can_be_sent(tmp):
+    def opened():
+        spool = new(tmp, policy="drop_newest")
+        write = spool._write
+
+        def full(name, *more):
+            if name[0] == "s" and spool._segments:
+                raise SpoolError("%s cannot be written (error 28): check the flash" % name)
+            write(name, *more)
+
+        spool._write = full
+        spool._full = lambda: True
+        return spool
+
+    taken = declined = 0
+    for _ in range(50):  # wakes; each tries to send, in vain
+        spool = opened()
+        for i in range(10):
+            if spool.append([1.5, i], START + (taken + declined) * 60000):
+                taken += 1
+            else:
+                declined += 1
+        spool.begin(spool.next_sequence - 1)
+        assert spool.in_flight == (1, taken)
+        assert tuple(opened().counters) == (2 * (taken + declined), 0, 2 * taken, 0, 2 * declined, 0)
+    assert taken > 100 and declined > 10
+    spool.ack(taken)
+    assert tuple(opened().counters) == (2 * (taken + declined), 2 * taken, 0, 0, 2 * declined, 0)
+
+
 def test_a_newer_format_is_left_alone(tmp):
     spool = new(tmp)
     spool.append([1.5, 1], START)

@@ -377,12 +377,13 @@ class Spool:
 
     def _fit(self, end: int, size: int, spare: int) -> bool:
         """Makes room in a slot. False when the slots must be emptied first."""
-        if not self._slot or self._renew:
-            return False
+        room = _SLOTS - spare - self._last + self._first
+        if not self._slot or self._renew or room < 0:
+            return False  # below 0 in the slot kept for states: on a full flash nothing else can be written
         if end + size <= _SLOT:
             return True
         self._commit()
-        if self._last - self._first >= _SLOTS - spare:
+        if not room:
             return False
         self._start_slot()
         return True
