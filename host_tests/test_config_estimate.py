@@ -158,12 +158,18 @@ def test_bytes_on_the_wire_are_those_of_a_run():
     [("rp2", PICO, 1, 5), ("rp2", PICO, 6, 40), ("esp32", ESP32, 1, 40), ("esp32", ESP32, 1, 5)],
 )
 def test_erases_are_those_of_the_queue_on_littlefs(port, flash, commit, acknowledged):
-    measured = wear.measure(port, 5, commit, acknowledged, 10000)["erases"] * 5 / 1000
-    # whose readings are integers of their decimals
-    readings = tuple(estimate.Reading("x", 60.0, 60.0, 108, 2) for _ in range(5))
-    found = estimate.estimate(estimate.Load(readings, acknowledged * 60.0, 0, 32768, 393216, commit, 0.0), flash)
-    assert found.samples_a_request == acknowledged
-    assert found.erases_a_sample == pytest.approx(measured, rel=0.2)
+    """As a mean over uploads of three sizes: the ring of slots may go round in step with one of them, and when all is
+    acknowledged just as it is full, nothing moves and a fifth of the erases is saved.
+    """
+    measured, reckoned = [], []
+    for samples in (acknowledged - 1, acknowledged, acknowledged + 1):
+        measured.append(wear.measure(port, 5, commit, samples, 10000)["erases"] * 5 / 1000)
+        # whose readings are integers of their decimals
+        readings = tuple(estimate.Reading("x", 60.0, 60.0, 108, 2) for _ in range(5))
+        found = estimate.estimate(estimate.Load(readings, samples * 60.0, 0, 32768, 393216, commit, 0.0), flash)
+        assert found.samples_a_request == pytest.approx(samples)
+        reckoned.append(found.erases_a_sample)
+    assert sum(reckoned) == pytest.approx(sum(measured), rel=0.15)
 
 
 @pytest.mark.parametrize("limit", [65536, 131072])
@@ -308,7 +314,7 @@ def test_the_arithmetic_adds_up():
     assert rows["requests a month"] == ("8,640", "one every 5 minutes, of 5 samples, 2.69 KB")
     assert rows["room at TagoIO"][0] == "13.7 years"
     figure, how = rows["flash life"]
-    blocks, samples, erases = 16, 43200, 0.143
+    blocks, samples, erases = 16, 43200, 0.134
     assert f"{blocks} blocks beside firmware and a full queue × 100,000 erases each ÷ ({samples:,} samples" in how
     assert f" a month × {erases} erases" in how
     years = blocks * 100000 / (samples * erases) * 30 / 365.25

@@ -31,7 +31,7 @@ IDLE_S = 60
 
 # Measured (host_tests/bench/spool.py), by bytes that the flash is programmed at once: erases that a commit costs, those
 # that an upload costs, those a sample, and those a byte of it.
-WEAR = {32: (0.041, 0.068, 0.0, 0.00076), 256: (0.0904, 0.18, 0.0045, 0.00053)}
+WEAR = {32: (0.041, 0.034, 0.0, 0.00074), 256: (0.091, 0.14, 0.002, 0.00061)}
 # Erases that a block of the boards' flash stands: W25Q16JV and its like on a Pico, "min. 100K program-erase cycles per
 # sector"; modules of the ESP32 family, "at least 100,000 program/erase cycles" (their datasheets).
 ENDURANCE = 100_000
