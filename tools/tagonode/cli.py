@@ -276,7 +276,8 @@ def monitor(
 ) -> None:
     """Follow a running board: its log, its state, what to do about its errors. Only listens; Ctrl-C ends it.
 
-    A board that restarts, or whose cable is pulled, is waited for. Exit status: 0, 1 no board, 2 wrong use.
+    A board that restarts, or whose cable is pulled, is waited for; a /dev/pts port is not, as another program may get
+    its name. Exit status: 0, 1 no board, 2 wrong use.
     """
     from tagonode.monitor import monitor as run
     from tagonode.port import PortError
