@@ -170,7 +170,7 @@ NOTES = {
     ),
     "a short life": (
         ("every = 60", "every = 1"),
-        "node.toml: queue.commit_samples: the flash lasts 173 days: write several samples at once, or take them less "
+        "node.toml: queue.commit_samples: the flash lasts 175 days: write several samples at once, or take them less "
         "often",
     ),
     "dear bytes": (
