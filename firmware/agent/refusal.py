@@ -4,6 +4,7 @@ alone is set aside, when others are taken. The part of agent.batch that is seldo
 
 from micropython import const
 
+from spool import SpoolError
 from tagoio import verdicts
 
 _ALIKE = const(20)  # characters by which two messages are held for the same: numbers and names come later
@@ -89,10 +90,12 @@ def settled(batch):
 
 
 def poison(batch, sample, error) -> None:
-    """Set aside what of this sample, the next to be sent, can never be encoded: error is a RecordError."""
+    """Set aside what of this sample, the next to be sent, can never be encoded: error is a RecordError. Raises
+    SpoolError.
+    """
     for index in range(len(sample.values)):
-        if error.channel in (None, index):
-            _quarantine(batch, sample.sequence, index, str(error))
+        if error.channel in (None, index) and not _quarantine(batch, sample.sequence, index, str(error)):
+            raise SpoolError("what can never be sent cannot be set aside")
 
 
 def _set_aside(batch):

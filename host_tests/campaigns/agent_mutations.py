@@ -48,7 +48,13 @@ MUTATIONS: list[Mutation] = [
     ("body limit passed over", "batch", "size + more > self._body_max or ", ""),
     ("a large sample blocks", "batch", "if size > records.EMPTY and (", "if ("),
     ("poison blocks the queue", "batch", "except records.RecordError as error:", "except ZeroDivisionError as error:"),
-    ("poison takes its neighbours along", "refusal", "if error.channel in (None, index):", "if True:"),
+    ("poison takes its neighbours along", "refusal", "if error.channel in (None, index) and", "if"),
+    (
+        "what cannot be set aside is tried for ever",
+        "refusal",
+        'raise SpoolError("what can never be sent cannot be set aside")',
+        "pass",
+    ),
     (
         "a short body is ended",
         "batch",

@@ -124,12 +124,12 @@ MUTATIONS = [
         "the quarantine row is written after the reading is settled",
         "powercut",
         "settling.py",
-        "        _reject(spool, os, sample, index, reason)\n",
-        "        spool._books[_QUARANTINED] += 1\n"
-        "        partial[sequence] = partial.get(sequence, 0) | 1 << index\n"
-        "        spool._save()\n"
-        "        _reject(spool, os, sample, index, reason)\n"
-        "        spool._books[_QUARANTINED] -= 1\n",
+        "            _reject(spool, os, sample, index, reason)\n",
+        "            spool._books[_QUARANTINED] += 1\n"
+        "            partial[sequence] = partial.get(sequence, 0) | 1 << index\n"
+        "            spool._save()\n"
+        "            _reject(spool, os, sample, index, reason)\n"
+        "            spool._books[_QUARANTINED] -= 1\n",
     ),
     Mutation(
         "a damaged context is not looked for a second time",

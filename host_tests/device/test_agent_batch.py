@@ -10,6 +10,7 @@ from uplinkrig import NOON_MS, Rig
 import pytest
 from harness import heap, only
 from session.client import SessionError
+from spool import SpoolError
 from tagoio import verdicts
 
 ROOMY = heap("400K")  # for what the test itself keeps
@@ -265,6 +266,33 @@ async def test_a_reading_that_is_too_large_alone_is_set_aside(tmp):
     await rig.run()
     assert sorted(tago.stored) == expected(rig, 4, ((3, 1),))
     assert quarantined(rig) == [(3, 1, "Payload Too Large")]
+
+
+@ROOMY
+async def test_what_can_never_be_sent_and_not_be_set_aside_either_is_waited_for(tmp):
+    """And not tried again at once, for ever: a flash that takes nothing now may do so later."""
+    tago = Tago(lambda n, method, records: None)
+    rig = Rig(tmp, tago, samples=0, waits=3)
+    rig.spool.append([20.5, "x" * 7000], NOON_MS)
+    rig.spool.append([21.5, "n"], NOON_MS + 20000)
+    quarantine = rig.spool.quarantine
+    tries = []
+
+    def fails(*what):
+        tries.append(what)
+        if len(tries) > 20:
+            raise Enough
+        raise SpoolError("q0 cannot be written (error 5): check the flash")
+
+    rig.spool.quarantine = fails
+    await rig.run()
+    assert len(rig.waits) == 3 and len(tries) < 20 and not tago.posts
+    assert rig.status["error"] == "unavailable: queue: what can never be sent cannot be set aside"
+    rig.spool.quarantine = quarantine
+    again = Rig(tmp, tago, samples=0)
+    await again.run()
+    assert again.spool.counters == (4, 3, 0, 1, 0, 0)
+    assert [row[:2] for row in quarantined(again)] == [(1, 1)]
 
 
 @pytest.mark.parametrize("how, twice", (("lost", 0), ("late", 0), ("cut", 0)))

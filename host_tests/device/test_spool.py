@@ -298,6 +298,166 @@ def test_on_a_full_flash_what_is_declined_outlives_a_start_and_what_waits_can_be
     assert tuple(opened().counters) == (2 * (taken + declined), 2 * taken, 0, 0, 2 * declined, 0)
 
 
+@pytest.mark.parametrize("policy", ("drop_oldest", "drop_newest"))
+def test_a_segment_whose_removal_ended_in_an_error_blocks_nobody(tmp, policy):
+    """Whose folder entry had gone by then: littlefs tells of what failed after it, too."""
+    events = []
+    spool = new(tmp, limit=65536, policy=policy, log=events.append)
+    remove = spool._remove
+
+    def lies(name):
+        spool._remove = remove
+        os.remove(spool._path + name)
+        events.append("%s cannot be removed (error 5)" % name)
+        return False
+
+    spool._remove = lies
+    stored = 0
+    for i in range(400):
+        n = spool.append(["x" * 1500, i], START + i * 60000)
+        assert n or policy == "drop_newest"
+        stored = n or stored
+        if policy == "drop_newest" and i % 10 == 9:
+            spool.ack(spool.next_sequence - 1)
+    assert spool._remove == remove and len(spool._segments) < 9
+    assert [event for event in events if "removed" in event] == ["s1 cannot be removed (error 5)"]
+    assert stored == 400
+    used = sum(os.stat(tmp + "/spool/" + n)[6] for n in os.listdir(tmp + "/spool"))
+    assert used < 65536 + 8192
+    assert tuple(new(tmp, limit=65536, policy=policy).counters) == tuple(spool.counters)
+
+
+class Failing:
+    """What `open` is to the queue while files whose names begin with this letter cannot be written, or not read."""
+
+    def __init__(self, letter, error=28, reading=False):
+        self.letter = letter
+        self.error = error
+        self.reading = reading
+        self.met = 0
+
+    def __call__(self, path, mode):
+        if path.split("/")[-1][0] == self.letter and (mode == "rb") == self.reading:
+            self.met += 1
+            raise OSError(self.error)
+        return open(path, mode)
+
+    def __enter__(self):
+        sys.modules["spool.queue"].open = self
+        return self
+
+    def __exit__(self, *_):
+        del sys.modules["spool.queue"].open
+
+
+@pytest.mark.parametrize("policy", ("drop_oldest", "drop_newest"))
+def test_on_a_full_flash_a_reading_is_set_aside_without_a_row_and_nothing_is_dropped(tmp, policy):
+    events = []
+    spool = new(tmp, limit=65536, policy=policy, log=events.append)
+    samples = 0
+    while len(spool._segments) < 3:
+        samples += 1
+        spool.append(["x" * 1500, samples], START + samples * 60000)
+    with Failing("q") as full:
+        assert spool.quarantine(1, 0, "no good")
+        assert full.met == 1
+    assert events == ["q0 cannot be written (error 28): check the flash; the row of sample 1 is not kept: no good"]
+    assert not list(spool.quarantined_rows())
+    with Failing("q", 5), pytest.raises(SpoolError):
+        spool.quarantine(1, 1, "no good")
+    assert tuple(spool.counters) == (2 * samples, 0, 2 * samples - 1, 1, 0, 0)
+    assert tuple(new(tmp, limit=65536).counters) == tuple(spool.counters)
+    assert [n for n, _ in queue(spool)] == list(range(1, samples + 1))
+
+
+def test_a_reading_that_is_dropped_to_make_room_is_counted_once(tmp):
+    """Its row waits for a commit, which gives up the oldest segment."""
+    spool = new(tmp, limit=65536, commit_samples=2)
+    samples = 0
+    while len(spool._segments) < 3:
+        samples += 1
+        spool.append(["x" * 1500, samples], START + samples * 60000)
+    commit = spool._commit
+
+    def drops():
+        spool._commit = commit
+        assert spool._drop()
+
+    spool._commit = drops
+    assert not spool.quarantine(1, 0, "no good")
+    books = spool.counters
+    waiting = queue(spool)
+    assert waiting[0][0] > 1 and books.queued == 2 * len(waiting) and books.quarantined == 0
+    spool.ack(samples)
+    assert tuple(spool.counters) == (2 * samples, books.queued, 0, 0, books.dropped, 0)
+
+
+def test_a_number_of_which_there_is_a_row_is_not_given_again(tmp):
+    spool = new(tmp, commit_samples=6)
+    for i in range(7):
+        spool.append([1.5, i], START + i * 60000)
+    # the power goes when the row is to be written
+    with Failing("q", 5), pytest.raises(SpoolError):
+        spool.quarantine(7, 1, "no good")
+    assert new(tmp).next_sequence == 8
+
+
+@pytest.mark.parametrize("channels", (2, 9, 24, 40))
+def test_a_state_fits_in_a_slot_however_many_readings_are_settled_alone(tmp, channels):
+    spool = new(tmp, tuple([("c%d" % i, "", 0) for i in range(channels)]))
+    # a node that has lived
+    spool.append(list(range(channels)), START)
+    spool.ack(1)
+    spool._books[0] = spool._books[1] = 16380
+    samples = 60
+    for i in range(samples):
+        spool.append(list(range(channels)), START + i * 60000)
+    settled = refused = 0
+    for sequence in range(40, 60):
+        for index in range(channels - 1, 0, -1):
+            try:
+                assert spool.settle(sequence, index)
+                settled += 1
+            except SpoolError:
+                refused += 1
+    assert refused and settled >= 4 * (channels - 1)
+    before = queue(spool)
+    # each number may grow by a byte while they wait
+    spool._books[:] = [2097200, 2097200 - spool.queued - 51, 17, 17, 17, 17]
+    spool.begin(samples)
+    again = new(tmp, spool._channels)
+    assert queue(again) == before
+    assert tuple(again.counters) == tuple(spool.counters)
+    # the oldest one can always be settled to its end
+    for sequence in range(2, samples + 2):
+        for index in range(channels):
+            again.settle(sequence, index)
+    assert again.queued == 0
+
+
+@pytest.mark.parametrize("letter", ("j", "s"))
+def test_what_littlefs_holds_for_corrupt_does_not_keep_the_rest_from_use(tmp, letter):
+    spool = new(tmp, limit=65536)
+    samples = 0
+    while samples < 100 or len(spool._segments) < 2:
+        samples += 1
+        spool.append(["x" * 1500, samples], START + samples * 60000)
+    for _ in range(20):
+        samples += 1
+        spool.append([1.5, samples], START + samples * 60000)
+    events = []
+    with Failing(letter, 5, True), pytest.raises(SpoolError):
+        new(tmp, limit=65536)
+    with Failing(letter, 84, True) as corrupt:
+        spool = new(tmp, limit=65536, log=events.append)
+        assert corrupt.met
+    assert [event for event in events if event.endswith("cannot be read: skipped")]
+    fresh = spool.append([2.5, 1], START)
+    assert fresh > samples
+    spool.sync()
+    assert queue(new(tmp, limit=65536))[-1] == (fresh, [2.5, 1])
+
+
 def test_a_newer_format_is_left_alone(tmp):
     spool = new(tmp)
     spool.append([1.5, 1], START)

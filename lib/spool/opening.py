@@ -145,7 +145,7 @@ def _find_slots(spool, names: list) -> list:
                 number = -1
         if number >= 0:
             found.append((number, raw))
-        elif raw:
+        elif raw or spool._size_of("j%d" % n):
             spool._bad.append(n)
             bad.append((n, raw))
     after = max(found)[0] + 1 if found else _SLOTS

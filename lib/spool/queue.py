@@ -31,6 +31,7 @@ _REBASE = const(8000)  # samples after which a segment's small numbers would gro
 _RESERVE = const(16384)  # bytes of the disk left to others
 _ENOENT = const(2)
 _ENOSPC = const(28)
+_CORRUPT = const(84)  # littlefs: what lies there contradicts itself
 
 # places in Spool._books: readings
 _SAMPLED = const(0)
@@ -43,11 +44,18 @@ Counters = namedtuple("Counters", ("sampled", "acknowledged", "queued", "quarant
 
 
 class SpoolError(Exception):
-    """The spool cannot do what was asked now. Nothing that was committed is lost; the call may be repeated."""
+    """The spool cannot do what was asked now. Nothing that was committed is lost; the call may be repeated.
+
+    full: whether it is for want of room on the disk.
+    """
+
+    full = False
 
 
 def failed(what: str, e: OSError) -> SpoolError:
-    return SpoolError("%s (error %s): check the flash" % (what, e.args[0]))
+    error = SpoolError("%s (error %s): check the flash" % (what, e.args[0]))
+    error.full = e.args[0] == _ENOSPC
+    return error
 
 
 def _forget(name: str) -> None:
@@ -173,7 +181,7 @@ class Spool:
                 return 0
             # A passing fault must not cost readings; a lasting one must not block the queue for ever.
             self._errors += 1
-            if self._errors < 4:
+            if self._errors < 4 and e.args[0] != _CORRUPT:
                 raise failed(name + " cannot be read", e) from e
             self._log(name + " cannot be read: skipped")
             return 0
@@ -189,6 +197,8 @@ class Spool:
             os.remove(self._path + name)
             return True
         except OSError as e:
+            if e.args[0] == _ENOENT:
+                return True  # an earlier call did it, and was told of an error all the same
             self._log("%s cannot be removed (error %s)" % (name, e.args[0]))
             return False
 
@@ -289,7 +299,8 @@ class Spool:
             except OSError as e:
                 if before and self._size_of(name) == size:
                     return  # an append is all there, whatever was said when the file was closed
-                if e.args[0] != _ENOSPC or not self._oldest or not self._drop():
+                # no reading is given up for the sake of a row that tells of another
+                if e.args[0] != _ENOSPC or name[0] == "q" or not self._oldest or not self._drop():
                     raise failed(name + " cannot be written", e) from e
 
     def _commit(self) -> None:

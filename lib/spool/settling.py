@@ -9,6 +9,7 @@ from spool.records import Sample, Scan, put, put_text, put_value, seal
 
 _REJECT = const(0x83)  # kind of record
 _PARTIAL = const(16)  # samples that may be settled in part at a time
+_STATE = const(90)  # bytes of a state to which another may be added: it must fit in a slot when its counters have grown
 _BYTES = const(2048)  # bytes of a quarantine file, of which there are two
 _ACKNOWLEDGED = const(1)  # places in Spool._books
 _QUARANTINED = const(2)
@@ -16,7 +17,9 @@ _QUARANTINED = const(2)
 
 def settle(spool, os, sequence: int, index: int, reason: str) -> bool:
     """Counts one reading as accepted, or sets it aside when there is a reason. False when it is not queued."""
+    oldest = 0
     for sample in spool.peek():
+        oldest = oldest or sample.sequence
         if sample.sequence >= sequence:
             break
     else:
@@ -24,10 +27,20 @@ def settle(spool, os, sequence: int, index: int, reason: str) -> bool:
     if sample.sequence != sequence or sample.values[index] is None:
         return False
     partial = spool._partial
-    if len(partial) >= _PARTIAL and sequence not in partial:
-        raise SpoolError("%d samples are settled in part: acknowledge the oldest first" % _PARTIAL)
+    if sequence > oldest and (
+        (len(partial) >= _PARTIAL and sequence not in partial) or len(spool._state()) + index // 7 > _STATE
+    ):
+        raise SpoolError("%d samples are settled in part: acknowledge the oldest first" % len(partial))
     if reason is not None:
-        _reject(spool, os, sample, index, reason)
+        try:
+            _reject(spool, os, sample, index, reason)
+        except SpoolError as e:
+            if not e.full:
+                raise
+            # a reading that nobody takes must not keep the others from leaving, and so from making room
+            spool._log("%s; the row of sample %d is not kept: %s" % (e, sequence, reason))
+        if sequence < spool._cursor:
+            return False  # it was dropped to make room
     spool._books[_ACKNOWLEDGED if reason is None else _QUARANTINED] += 1
     partial[sequence] = partial.get(sequence, 0) | 1 << index
     for sample in spool.peek(False):
@@ -42,6 +55,7 @@ def _reject(spool, os, sample: Sample, index: int, reason: str) -> None:
     for row in rows(spool):
         if row[0] == sample.sequence and row[1] == index:
             return  # written before the power went
+    spool._commit()  # a number of which there is a row is not given again
     variable, unit, decimals = sample.channels[index]
     value = sample.values[index]
     body = bytearray((_REJECT,))
