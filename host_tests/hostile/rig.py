@@ -379,11 +379,14 @@ class Rig:
 
     def _arrived(self) -> int | None:
         """Wait until all that has been sampled by now has left the queue; the last sample of it. None: it has not."""
-        # state lines come late: of what the server has seen they may not tell yet
+        # state lines come late: of what the server has seen they may not tell yet, nor of the trouble that there was
         last = max(self._samples(), self.server.last_sample)
+        old = self.state
 
         def there() -> bool:
             state = self.state
+            if state is old:
+                return False
             settled = state["acknowledged"] + state["quarantined"] + state["dropped"] + state["damaged"]
             return settled >= last * len(self._variables) and not state["error"]
 

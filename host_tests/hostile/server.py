@@ -115,12 +115,12 @@ class Hostile(Network):
 
     def begin(self, fault: Fault) -> None:
         """From now on this goes wrong. What was seen before is forgotten."""
+        self._context_for(fault.certificate)  # keys take their time: not during a handshake
         self.requests.clear()
         self.connections.clear()
         self.queries.clear()
         self.notes = Notes()
         self._met = 0
-        self._context_for(fault.certificate)  # keys take their time: not during a handshake
         self._generation += 1
         self.fault = fault
         if fault.names is not None:
