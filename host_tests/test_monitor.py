@@ -154,6 +154,8 @@ def test_each_complaint_comes_with_what_to_do(who, text, words):
 def test_an_error_that_says_it_itself():
     assert console.log_remedy(console.LogLine(1, "warning", "sampler", "bme280: no answer, check the wires")) == ""
     assert console.remedy("") == console.remedy("something new") == ""
+    assert "network" in console.remedy("unavailable: nobody answers")
+    assert "tagonode spool" in console.remedy("unavailable: queue: q0 cannot be written (error 28): check the flash")
 
 
 # ---- a board
