@@ -162,7 +162,7 @@ def remedy(error: str) -> str:
     if detail.startswith("no address for the server"):
         return "check tagoio.host, and that the network has a name server. The readings are kept"
     if detail.startswith("queue: "):
-        return "look at the queue: tagonode spool --port PORT. If the flash is full, remove from it what is not the node's"
+        return "look at the queue: tagonode spool --port PORT. A full flash: remove what is not the node's"
     return _REMEDIES.get(verdict, "")
 
 
