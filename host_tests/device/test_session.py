@@ -506,7 +506,8 @@ async def test_what_the_body_raises_comes_through(net, kind):
     await settle()
     assert descriptors() == before
     assert (await post(session)).status == 200
-    assert [request["complete"] for request in net.requests()][-1:] == [True]
+    # of those that were broken off the server may learn later
+    assert [request["complete"] for request in net.requests()].count(True) == 1
     session.close()
 
 
