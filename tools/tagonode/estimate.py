@@ -29,8 +29,8 @@ CONNECTION_BYTES = 3222
 # A server closes a connection on which nothing happens for so long: a longer pause costs a new one.
 IDLE_S = 60
 
-# Measured (host_tests/bench/spool.py), by bytes that the flash is programmed at once: erases that a commit costs, those
-# that an upload costs, those a sample, and those a byte of it.
+# Fitted to runs of host_tests/bench/spool_wear.py (3, 5, 8 readings; 1, 3, 6 samples a commit; 4 to 41 an upload), by
+# bytes that the flash is programmed at once: erases that a commit costs, an upload, a sample, and a byte of it.
 WEAR = {32: (0.041, 0.034, 0.0, 0.00074), 256: (0.091, 0.14, 0.002, 0.00061)}
 # Erases that a block of the boards' flash stands: W25Q16JV and its like on a Pico, "min. 100K program-erase cycles per
 # sector"; modules of the ESP32 family, "at least 100,000 program/erase cycles" (their datasheets).
